@@ -1,0 +1,190 @@
+"""Settings: the only place that reads the environment. Every fault is reported at once.
+
+Names are `FORBEAR_` and the field's name in capitals; `DATABASE_URL` is taken as it is. A secret may instead
+stand in a file that `NAME_FILE` points to. docs/configuration.md and .env.example are generated from here.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from forbear.domain.errors import Misconfigured
+from forbear.domain.suppression import Policy, Purpose, Reason
+
+_SECRETS = ("DATABASE_URL", "FORBEAR_MIGRATE_URL")
+DEFAULT_DATA = Path("var")
+
+
+class Settings(BaseSettings):
+    """What an installation may choose. Each limit says what it defends against."""
+
+    model_config = SettingsConfigDict(env_prefix="FORBEAR_", frozen=True, extra="ignore", populate_by_name=True)
+
+    data: Path | None = Field(
+        None,
+        description="Data folder: keys, the local API key and the embedded PostgreSQL. When set it beats DATABASE_URL.",
+    )
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="PostgreSQL (15 or newer) for the service's role. Without it an embedded server is used.",
+    )
+    migrate_url: str | None = Field(
+        None, description="The same database for the role that owns the tables; used by migrate and start only."
+    )
+    keys: Path | None = Field(None, description="Key file. Default: keys.json in the data folder.")
+    http: str = Field("127.0.0.1:8080", description="HOST:PORT where the web process listens. Port 0 takes a free one.")
+    metrics: str | None = Field(None, description="HOST:PORT for /metrics, on a listener of its own. Off when empty.")
+    public_url: str | None = Field(
+        None, description="How recipients reach the web process; links are built from it, never from a Host header."
+    )
+    mail_domain: str | None = Field(
+        None, description="Domain whose mail reaches forbear inbound; gives links a mailto and a return path."
+    )
+    contact: str | None = Field(
+        None, description="Another way out (an e-mail address, phone number or postal address) shown when a link fails."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Networks (CIDR, comma separated) whose X-Forwarded-For is believed for click evidence."
+    )
+    also_blocks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Cells added to the decision table, as reason:purpose, comma separated. None can be taken away."
+    )
+    wide_matching: bool = Field(
+        default=True,
+        description="Whether complaints, objections, calls and letters also cover plus-tags and Gmail's dots.",
+    )
+
+    pool_connections_max: int = Field(
+        10, ge=2, le=500, description="Connections to PostgreSQL per process; keeps the server within its own limit."
+    )
+    statement_timeout_seconds: int = Field(
+        30, ge=1, le=3600, description="Longest single statement; a stuck query must not hold a caller for ever."
+    )
+    json_body_bytes_max: int = Field(
+        8 * 1024 * 1024, ge=1024, description="Largest JSON body; one caller must not fill the memory."
+    )
+    addresses_max: int = Field(
+        10_000, ge=1, le=100_000, description="Addresses in one JSON call; longer lists are scrubs."
+    )
+    record_bytes_max: int = Field(
+        2 * 1024 * 1024,
+        ge=1024,
+        description="Longest record of a send list; an unclosed quote must not swallow the whole list.",
+    )
+    scrub_spill_bytes_max: int = Field(
+        8 * 1024**3,
+        ge=0,
+        description="Disk one scrub may use for rows its client does not take yet; a slow client must not fill it.",
+    )
+    scrubs_at_once_max: int = Field(
+        8, ge=1, le=1000, description="Scrubs running at once in one web process; more get 503 and Retry-After."
+    )
+    click_evidence_days: int = Field(90, ge=1, description="How long IP address and user agent of a click are kept.")
+    scrub_days: int = Field(730, ge=1, description="How long the counts of a scrub are kept.")
+    undo_minutes: int = Field(15, ge=1, le=1440, description="How long the undo button of an answer works.")
+    shutdown_seconds: int = Field(15, ge=1, le=20, description="How long SIGTERM waits for requests under way.")
+
+    @field_validator("trusted_proxies", "also_blocks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("also_blocks")
+    @classmethod
+    def _known_cells(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for cell in value:
+            reason, _, purpose = cell.partition(":")
+            if reason not in set(Reason) or purpose not in set(Purpose):
+                raise ValueError(f"{cell!r} is not reason:purpose")
+        return value
+
+    @field_validator("http", "metrics")
+    @classmethod
+    def _host_port(cls, value: str | None) -> str | None:
+        if value is not None:
+            split_host_port(value)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _base_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value.startswith(("http://", "https://")) or "?" in value or "#" in value:
+            raise ValueError("a base URL is needed, such as https://mail.example.com")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _data_beats_url(self) -> Self:
+        if self.migrate_url and not (self.database_url or self.data):
+            raise ValueError("FORBEAR_MIGRATE_URL needs DATABASE_URL beside it")
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether PostgreSQL is the one in the data folder."""
+        return self.data is not None or self.database_url is None
+
+    @property
+    def data_dir(self) -> Path:
+        """The data folder, whether chosen or not."""
+        return (self.data or DEFAULT_DATA).absolute()
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the key file is, or would be made."""
+        return (self.keys or self.data_dir / "keys.json").absolute()
+
+    @property
+    def policy(self) -> Policy:
+        """The decision table with this installation's additions."""
+        added: dict[Reason, frozenset[Purpose]] = {}
+        for cell in self.also_blocks:
+            reason, _, purpose = cell.partition(":")
+            added[Reason(reason)] = added.get(Reason(reason), frozenset()) | {Purpose(purpose)}
+        return Policy(added)
+
+    @property
+    def undo_window(self) -> timedelta:
+        """How long an answer's undo works."""
+        return timedelta(minutes=self.undo_minutes)
+
+
+def read_settings(**chosen: Any) -> Settings:
+    """Read the environment; `chosen` (from the command line, `None` meaning not given) comes first.
+
+    Raises `Misconfigured` with one line for every fault.
+    """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    for name in _SECRETS:
+        path = os.environ.get(f"{name}_FILE")
+        if path and name not in os.environ:
+            try:
+                given.setdefault(name.removeprefix("FORBEAR_").lower(), Path(path).read_text().strip())
+            except OSError as error:
+                raise Misconfigured(f"{name}_FILE cannot be read: {error.strerror}") from error
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = (f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        raise Misconfigured("settings are wrong:\n  " + "\n  ".join(faults)) from error
+
+
+def split_host_port(value: str) -> tuple[str, int]:
+    """Split `HOST:PORT` (`[::1]:8080` for IPv6); raise ValueError when it is neither."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the highest port
+        raise ValueError(f"{value!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "settings"
+    return name if name.isupper() else f"FORBEAR_{name.upper()}"
