@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     click_evidence_days: int = Field(90, ge=1, description="How long IP address and user agent of a click are kept.")
     scrub_days: int = Field(730, ge=1, description="How long the counts of a scrub are kept.")
     undo_minutes: int = Field(15, ge=1, le=1440, description="How long the undo button of an answer works.")
+    lock_wait_seconds: int = Field(
+        600,
+        ge=0,
+        description="How long a command waits for another that holds the data folder; a stuck one must not block it.",
+    )
     shutdown_seconds: int = Field(15, ge=1, le=20, description="How long SIGTERM waits for requests under way.")
 
     @field_validator("trusted_proxies", "also_blocks", mode="before")
@@ -175,6 +180,20 @@ def read_settings(**chosen: Any) -> Settings:
     except ValidationError as error:
         faults = (f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors())
         raise Misconfigured("settings are wrong:\n  " + "\n  ".join(faults)) from error
+
+
+def make_environment(settings: Settings) -> dict[str, str]:
+    """Make the environment with which another program of ours reads these settings; it gets no owner's password."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FORBEAR_", *_SECRETS))}
+    for name in settings.model_fields_set - {"data", "database_url", "migrate_url"}:
+        value = getattr(settings, name)
+        if value is not None:
+            environment[_variable((name,))] = ",".join(value) if isinstance(value, tuple) else str(value)
+    if settings.is_embedded:
+        environment["FORBEAR_DATA"] = str(settings.data_dir)
+    elif settings.database_url:
+        environment["DATABASE_URL"] = settings.database_url
+    return environment | {"FORBEAR_KEYS": str(settings.keys_path)}
 
 
 def split_host_port(value: str) -> tuple[str, int]:
