@@ -1,0 +1,161 @@
+-- The list: state rows, their history, what proves it, and who may ask.
+
+CREATE TYPE channel AS ENUM ('email', 'phone', 'post');
+CREATE TYPE entry_kind AS ENUM ('match', 'domain');
+CREATE TYPE reason AS ENUM (
+    'hard_bounce', 'erased', 'complaint', 'manual', 'objection', 'unsubscribe',
+    'no_sharing', 'friend_objection', 'friend_only', 'soft_bounce'
+);
+CREATE TYPE source AS ENUM (
+    'one_click', 'page', 'typed', 'preferences', 'mailto', 'bounce', 'complaint', 'phone', 'letter',
+    'api', 'import', 'gpc', 'erasure', 'operator'
+);
+CREATE TYPE event_action AS ENUM ('asserted', 'already', 'lifted', 'undone', 'granted', 'revoked');
+CREATE TYPE batch_status AS ENUM ('staged', 'applying', 'applied', 'undoing', 'undone');
+CREATE TYPE scrub_status AS ENUM ('running', 'done', 'failed');
+
+-- Keys that this list was written with. A process that lacks one must not run.
+CREATE TABLE key_records (
+    role text NOT NULL,
+    id smallint NOT NULL,
+    check_value bytea NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (role, id)
+);
+
+CREATE TABLE scopes (
+    id smallint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    name text PRIMARY KEY CHECK (name ~ '^(\*|[a-z0-9-]+(/[a-z0-9-]+)?)$'),
+    titles jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE campaigns (
+    id integer GENERATED ALWAYS AS IDENTITY UNIQUE,
+    name text PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE api_keys (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    secret_hash bytea NOT NULL UNIQUE CHECK (octet_length(secret_hash) = 32),
+    permissions text[] NOT NULL,
+    purposes text[] NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    revoked_at timestamptz
+);
+
+CREATE TABLE batches (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    status batch_status NOT NULL,
+    actor text NOT NULL,
+    row_counts jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at timestamptz
+);
+
+-- One row per (fingerprint, channel, scope, reason). Lifting leaves a tombstone; nothing is ever deleted.
+-- asserted_at is the latest assertion that counted: a grant that came before it no longer overrides the entry.
+CREATE TABLE entries (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 16),
+    wide_fingerprint bytea CHECK (octet_length(wide_fingerprint) = 16),
+    kind entry_kind NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    reason reason NOT NULL,
+    source source NOT NULL,
+    batch_id bigint REFERENCES batches,
+    canon_version smallint NOT NULL,
+    since timestamptz NOT NULL,
+    asserted_at timestamptz NOT NULL,
+    lifted_at timestamptz,
+    changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    UNIQUE (fingerprint, channel, scope, reason)
+);
+CREATE INDEX entries_wide_fingerprint ON entries (wide_fingerprint) WHERE wide_fingerprint IS NOT NULL;
+CREATE INDEX entries_changed_xid ON entries (changed_xid);
+CREATE INDEX entries_batch_id ON entries (batch_id) WHERE batch_id IS NOT NULL;
+
+CREATE TABLE grants (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 16),
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    source source NOT NULL,
+    canon_version smallint NOT NULL,
+    granted_at timestamptz NOT NULL,
+    lifted_at timestamptz,
+    changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    UNIQUE (fingerprint, channel, scope)
+);
+CREATE INDEX grants_changed_xid ON grants (changed_xid);
+
+-- What happened, for ever: fingerprints and ids only. The service's role may add and read, never change.
+CREATE TABLE events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    action event_action NOT NULL,
+    entry_id bigint REFERENCES entries,
+    grant_id bigint REFERENCES grants,
+    fingerprint bytea NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    reason reason,
+    source source NOT NULL,
+    batch_id bigint REFERENCES batches,
+    actor text NOT NULL
+);
+CREATE INDEX events_entry_id ON events (entry_id);
+CREATE INDEX events_batch_id ON events (batch_id) WHERE batch_id IS NOT NULL;
+
+-- What proves an event, sealed; retention and erasure may empty it.
+CREATE TABLE evidence (
+    event_id bigint PRIMARY KEY REFERENCES events,
+    fingerprint bytea NOT NULL,
+    sealed bytea NOT NULL,
+    expires_at timestamptz
+);
+CREATE INDEX evidence_fingerprint ON evidence (fingerprint);
+CREATE INDEX evidence_expires_at ON evidence (expires_at) WHERE expires_at IS NOT NULL;
+
+-- The plain address behind a fingerprint, sealed; erasure deletes it.
+CREATE TABLE addresses (
+    fingerprint bytea PRIMARY KEY,
+    sealed bytea NOT NULL
+);
+
+-- Rows of an import on their way into the list; emptied as they are applied.
+CREATE TABLE import_rows (
+    batch_id bigint NOT NULL REFERENCES batches,
+    line bigint NOT NULL,
+    fingerprint bytea NOT NULL,
+    wide_fingerprint bytea,
+    kind entry_kind NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    reason reason NOT NULL,
+    since timestamptz NOT NULL,
+    sealed bytea NOT NULL,
+    PRIMARY KEY (batch_id, line)
+);
+
+CREATE TABLE scrubs (
+    id uuid PRIMARY KEY,
+    status scrub_status NOT NULL,
+    actor text NOT NULL,
+    channel channel NOT NULL,
+    purpose text NOT NULL,
+    scope text NOT NULL,
+    campaign text,
+    as_of timestamptz,
+    row_counts jsonb NOT NULL DEFAULT '{}',
+    error jsonb,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at timestamptz
+);
+CREATE INDEX scrubs_started_at ON scrubs (started_at);

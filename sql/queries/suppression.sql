@@ -1,0 +1,229 @@
+-- name: add_entries
+-- Assert entries: insert, revive or renew each, and append its event, evidence and sealed address; one row back per row given that could be seen.
+WITH given AS (
+    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, sealed, evidence, expires_at, place,
+        least(coalesce(since, clock_timestamp()), clock_timestamp()) AS since
+    FROM unnest(
+        $1::bytea[], $2::bytea[], $3::entry_kind[], $4::channel[], $5::text[], $6::reason[], $7::source[],
+        $8::timestamptz[], $9::bytea[], $10::bytea[], $11::timestamptz[]
+    ) WITH ORDINALITY AS line (
+        fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, sealed, evidence, expires_at, place
+    )
+), wanted AS (
+    SELECT DISTINCT ON (fingerprint, channel, scope, reason) *
+    FROM given
+    ORDER BY fingerprint, channel, scope, reason, place
+), written AS (
+    INSERT INTO entries AS entry (
+        fingerprint, wide_fingerprint, kind, channel, scope, reason, source, batch_id, canon_version, since, asserted_at
+    )
+    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, $12::bigint, $13::smallint, since, since
+    FROM wanted
+    ON CONFLICT (fingerprint, channel, scope, reason) DO UPDATE
+    SET lifted_at = NULL,
+        since = CASE WHEN entry.lifted_at IS NULL THEN least(entry.since, excluded.since) ELSE excluded.since END,
+        asserted_at = greatest(entry.asserted_at, excluded.asserted_at),
+        source = CASE WHEN entry.lifted_at IS NULL THEN entry.source ELSE excluded.source END,
+        batch_id = CASE WHEN entry.lifted_at IS NULL THEN entry.batch_id ELSE excluded.batch_id END,
+        wide_fingerprint = coalesce(excluded.wide_fingerprint, entry.wide_fingerprint),
+        changed_xid = pg_current_xact_id()
+    WHERE entry.lifted_at IS NOT NULL
+        OR (entry.wide_fingerprint IS NULL AND excluded.wide_fingerprint IS NOT NULL)
+        OR EXISTS (
+            SELECT FROM grants
+            WHERE grants.fingerprint = entry.fingerprint AND grants.channel = entry.channel
+                AND grants.lifted_at IS NULL AND grants.granted_at >= entry.asserted_at
+                AND excluded.asserted_at >= grants.granted_at
+        )
+    RETURNING entry.id, entry.fingerprint, entry.channel, entry.scope, entry.reason
+), standing AS (
+    SELECT entry.id, entry.fingerprint, entry.channel, entry.scope, entry.reason
+    FROM entries AS entry
+    JOIN wanted USING (fingerprint, channel, scope, reason)
+    WHERE NOT EXISTS (SELECT FROM written WHERE written.id = entry.id)
+), found AS (
+    SELECT *, 'asserted'::event_action AS action FROM written
+    UNION ALL
+    SELECT *, 'already'::event_action AS action FROM standing
+), event AS (
+    INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, batch_id, actor)
+    SELECT action, found.id, fingerprint, channel, scope, reason, wanted.source, $12::bigint, $14::text
+    FROM found
+    JOIN wanted USING (fingerprint, channel, scope, reason)
+    RETURNING id, entry_id, action, fingerprint, channel, scope, reason
+), unerased AS (
+    SELECT wanted.*, event.id AS event_id
+    FROM wanted
+    JOIN event USING (fingerprint, channel, scope, reason)
+    WHERE NOT EXISTS (
+        SELECT FROM entries AS erased
+        WHERE erased.fingerprint = wanted.fingerprint AND erased.reason = 'erased' AND erased.lifted_at IS NULL
+    )
+), sealed AS (
+    INSERT INTO addresses (fingerprint, sealed)
+    SELECT DISTINCT ON (fingerprint) fingerprint, sealed FROM unerased WHERE sealed IS NOT NULL
+    ORDER BY fingerprint
+    ON CONFLICT (fingerprint) DO NOTHING
+), proof AS (
+    INSERT INTO evidence (event_id, fingerprint, sealed, expires_at)
+    SELECT event_id, fingerprint, evidence, expires_at FROM unerased WHERE evidence IS NOT NULL
+)
+SELECT given.place, event.entry_id, event.id AS event_id, event.action::text AS action
+FROM given
+JOIN event USING (fingerprint, channel, scope, reason)
+ORDER BY given.place;
+
+-- name: find_rules
+-- What stands about these fingerprints on a channel: match and domain forms in $1, wide forms in $2. The first row holds no rule but a moment before the snapshot.
+SELECT NULL::bigint AS id, NULL::bytea AS key, NULL::text AS reason, NULL::text AS scope, statement_timestamp() AS at, false AS wide
+UNION ALL
+SELECT entry.id, entry.fingerprint, entry.reason::text, entry.scope, entry.asserted_at, false
+FROM entries AS entry
+WHERE entry.fingerprint = ANY ($1::bytea[]) AND entry.channel = $3::channel AND entry.lifted_at IS NULL
+UNION ALL
+SELECT entry.id, entry.wide_fingerprint, entry.reason::text, entry.scope, entry.asserted_at, true
+FROM entries AS entry
+WHERE entry.wide_fingerprint = ANY ($2::bytea[]) AND entry.channel = $3::channel AND entry.lifted_at IS NULL
+UNION ALL
+SELECT opt_in.id, opt_in.fingerprint, NULL, opt_in.scope, opt_in.granted_at, false
+FROM grants AS opt_in
+WHERE opt_in.fingerprint = ANY ($1::bytea[]) AND opt_in.channel = $3::channel AND opt_in.lifted_at IS NULL;
+
+-- name: lift_entry
+-- Lift one standing entry by id and record who did it, with sealed evidence; no row when there is none standing.
+WITH lifted AS (
+    UPDATE entries SET lifted_at = clock_timestamp(), changed_xid = pg_current_xact_id()
+    WHERE id = $1::bigint AND lifted_at IS NULL
+    RETURNING id, fingerprint, channel, scope, reason
+), event AS (
+    INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, actor)
+    SELECT 'lifted', id, fingerprint, channel, scope, reason, $2::source, $3::text FROM lifted
+    RETURNING id, fingerprint
+), proof AS (
+    INSERT INTO evidence (event_id, fingerprint, sealed) SELECT id, fingerprint, $4::bytea FROM event
+)
+SELECT id FROM event;
+
+-- name: undo_events
+-- Lift what the given events asserted, where nothing has spoken for it since; the events undone come back.
+WITH undoable AS (
+    SELECT event.entry_id, event.fingerprint, event.channel, event.scope, event.reason, event.source
+    FROM events AS event
+    WHERE event.id = ANY ($1::bigint[]) AND event.action = 'asserted'
+        AND NOT EXISTS (
+            SELECT FROM events AS later WHERE later.entry_id = event.entry_id AND later.id > event.id
+        )
+), lifted AS (
+    UPDATE entries SET lifted_at = clock_timestamp(), changed_xid = pg_current_xact_id()
+    FROM undoable
+    WHERE entries.id = undoable.entry_id AND entries.lifted_at IS NULL
+    RETURNING entries.id
+)
+INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, actor)
+SELECT 'undone', entry_id, fingerprint, channel, scope, reason, source, $2::text
+FROM undoable
+JOIN lifted ON lifted.id = undoable.entry_id
+RETURNING id;
+
+-- name: lock_entries
+-- Lock the entries that events belong to, so that nothing is asserted while they are undone.
+SELECT entries.id FROM entries
+WHERE id IN (SELECT entry_id FROM events WHERE events.id = ANY ($1::bigint[]))
+ORDER BY entries.id
+FOR UPDATE;
+
+-- name: search_entries
+-- Entries by filter, newest first, below an id; lifted ones included where asked.
+SELECT entry.id, entry.fingerprint, entry.kind::text AS kind, entry.channel::text AS channel, entry.scope,
+    entry.reason::text AS reason, entry.source::text AS source, entry.batch_id, entry.since, entry.lifted_at,
+    address.sealed
+FROM entries AS entry
+LEFT JOIN addresses AS address USING (fingerprint)
+WHERE entry.id < $1::bigint
+    AND ($2::reason IS NULL OR entry.reason = $2)
+    AND ($3::text IS NULL OR entry.scope = $3)
+    AND ($4::source IS NULL OR entry.source = $4)
+    AND ($5::timestamptz IS NULL OR entry.since >= $5)
+    AND ($6::timestamptz IS NULL OR entry.since < $6)
+    AND ($7::boolean OR entry.lifted_at IS NULL)
+ORDER BY entry.id DESC
+LIMIT $8::integer;
+
+-- name: search_entries_of
+-- The same among the entries that speak about one address (match and domain forms in $8, wide forms in $10).
+SELECT entry.id, entry.fingerprint, entry.kind::text AS kind, entry.channel::text AS channel, entry.scope,
+    entry.reason::text AS reason, entry.source::text AS source, entry.batch_id, entry.since, entry.lifted_at,
+    address.sealed
+FROM entries AS entry
+LEFT JOIN addresses AS address USING (fingerprint)
+WHERE (entry.fingerprint = ANY ($9::bytea[]) OR entry.wide_fingerprint = ANY ($10::bytea[]))
+    AND entry.id < $1::bigint
+    AND ($2::reason IS NULL OR entry.reason = $2)
+    AND ($3::text IS NULL OR entry.scope = $3)
+    AND ($4::source IS NULL OR entry.source = $4)
+    AND ($5::timestamptz IS NULL OR entry.since >= $5)
+    AND ($6::timestamptz IS NULL OR entry.since < $6)
+    AND ($7::boolean OR entry.lifted_at IS NULL)
+ORDER BY entry.id DESC
+LIMIT $8::integer;
+
+-- name: list_entries_for
+-- Every entry, lifted ones too, that speaks about these fingerprints (match and domain in $1, wide in $2) on a channel.
+SELECT entry.id, entry.kind::text AS kind, entry.scope, entry.reason::text AS reason, entry.source::text AS source,
+    entry.batch_id, entry.since, entry.asserted_at, entry.lifted_at,
+    NOT entry.fingerprint = ANY ($1::bytea[]) AS by_wide
+FROM entries AS entry
+WHERE (entry.fingerprint = ANY ($1::bytea[]) OR entry.wide_fingerprint = ANY ($2::bytea[]))
+    AND entry.channel = $3::channel
+ORDER BY entry.asserted_at, entry.id;
+
+-- name: list_grants_for
+-- Every grant for a fingerprint on a channel, lifted ones too.
+SELECT id, scope, source::text AS source, granted_at, lifted_at
+FROM grants
+WHERE fingerprint = $1::bytea AND channel = $2::channel
+ORDER BY granted_at, id;
+
+-- name: list_events_of
+-- The history of entries, oldest first, with what evidence is left.
+SELECT event.id, event.entry_id, event.at, event.action::text AS action, event.source::text AS source, event.batch_id,
+    event.actor, evidence.sealed AS evidence
+FROM events AS event
+LEFT JOIN evidence ON evidence.event_id = event.id
+WHERE event.entry_id = ANY ($1::bigint[])
+ORDER BY event.id;
+
+-- name: erase_address
+-- Delete the sealed address and all evidence of a fingerprint; the entries and their history stay.
+WITH gone AS (
+    DELETE FROM addresses WHERE fingerprint = $1::bytea RETURNING fingerprint
+), proofs AS (
+    DELETE FROM evidence WHERE fingerprint = $1::bytea RETURNING event_id
+)
+SELECT (SELECT count(*) FROM gone) AS addresses, (SELECT count(*) FROM proofs) AS evidence;
+
+-- name: add_grant
+-- Record a proven opt-in for a scope, or renew it.
+WITH written AS (
+    INSERT INTO grants AS opt_in (fingerprint, channel, scope, source, canon_version, granted_at)
+    VALUES ($1::bytea, $2::channel, $3::text, $4::source, $5::smallint, clock_timestamp())
+    ON CONFLICT (fingerprint, channel, scope) DO UPDATE
+    SET lifted_at = NULL, granted_at = excluded.granted_at, source = excluded.source, changed_xid = pg_current_xact_id()
+    RETURNING id, fingerprint, channel, scope
+)
+INSERT INTO events (action, grant_id, fingerprint, channel, scope, source, actor)
+SELECT 'granted', id, fingerprint, channel, scope, $4::source, $6::text FROM written
+RETURNING grant_id;
+
+-- name: delete_expired_evidence
+-- Retention: delete evidence whose time is over, a page at a time.
+DELETE FROM evidence
+WHERE event_id IN (
+    SELECT event_id FROM evidence WHERE expires_at < clock_timestamp() LIMIT $1::integer
+);
+
+-- name: delete_erased_addresses
+-- Retention: delete sealed addresses that were written beside an erasure under way.
+DELETE FROM addresses
+USING entries
+WHERE entries.fingerprint = addresses.fingerprint AND entries.reason = 'erased' AND entries.lifted_at IS NULL;

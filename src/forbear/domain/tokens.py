@@ -1,0 +1,130 @@
+"""Tokens: what stands in links and in mail addresses instead of an address.
+
+A link token opens /u and /p; it never expires. Its form is base64url without padding of a two-byte check sum and
+a sealed value (see `Keyring.seal`). The check sum has no secret: it tells a link that some mail program mangled
+(which will never work) from one sealed under a key that this process lacks (which must be answered by 503).
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from binascii import crc_hqx
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2s
+from typing import Final
+
+from forbear.domain.errors import BrokenToken
+from forbear.domain.keys import Keyring, Use
+
+_CHECK_BYTES: Final = 2
+_FIRST_DAY: Final = date(2020, 1, 1)
+_DAY_BYTES: Final = 2
+TOKEN_LENGTH_MAX: Final = 1200
+CAMPAIGN_LENGTH_MAX: Final = 128
+ONE_CLICK: Final = "List-Unsubscribe=One-Click"
+"""The value of List-Unsubscribe-Post, and the body of the POST that it announces (RFC 8058, section 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkToken:
+    """What a link says: whose it is, what it opts out of, which campaign carried it, and the day it was made."""
+
+    address: str
+    scope: str
+    campaign: str
+    minted: date
+
+    def __repr__(self) -> str:
+        return f"<LinkToken {self.scope} {self.campaign}>"
+
+
+@dataclass(frozen=True, slots=True)
+class UndoToken:
+    """Permission to take back the events of one answer, until a moment."""
+
+    events: tuple[int, ...]
+    until: datetime
+
+
+def write_link_token(ring: Keyring, token: LinkToken) -> str:
+    """Seal a link token."""
+    text = f"{token.scope}\0{token.campaign}\0{token.address}"
+    return _write(ring, Use.LINK, _write_day(token.minted) + text.encode())
+
+
+def read_link_token(ring: Keyring, text: str) -> LinkToken:
+    """Open a link token. Raises `BrokenToken` or `KeyNotAtHand`."""
+    plain = _read(ring, Use.LINK, text)
+    try:
+        scope, campaign, address = plain[_DAY_BYTES:].decode().split("\0")
+    except ValueError as error:
+        raise BrokenToken from error
+    return LinkToken(address, scope, campaign, _read_day(plain))
+
+
+def write_undo_token(ring: Keyring, token: UndoToken) -> str:
+    """Seal an undo token."""
+    text = " ".join(str(number) for number in (int(token.until.timestamp()), *token.events))
+    return _write(ring, Use.UNDO, text.encode())
+
+
+def read_undo_token(ring: Keyring, text: str) -> UndoToken:
+    """Open an undo token, expired or not. Raises `BrokenToken` or `KeyNotAtHand`."""
+    until, *events = _read(ring, Use.UNDO, text).split()
+    return UndoToken(tuple(int(event) for event in events), datetime.fromtimestamp(int(until), UTC))
+
+
+def write_mail_token(ring: Keyring, kind: str, numbers: Sequence[int], fingerprint: bytes) -> str:
+    """Make a token for a local part: lower-case base32 that survives a change of case, at most 56 characters.
+
+    `kind` is one letter (`u` unsubscribe, `b` bounce); `numbers` are campaign (4 bytes), scope (2) and day (2).
+    It carries a fingerprint and no address, and is sealed by 64 bits of keyed BLAKE2s.
+    """
+    campaign, scope, day = numbers
+    key = ring.active_sealing_key
+    body = kind.encode() + bytes((key.id,)) + campaign.to_bytes(4) + scope.to_bytes(2) + day.to_bytes(2) + fingerprint
+    mac = blake2s(body, key=_mail_key(key.secret), digest_size=8).digest()
+    return b32encode(body + mac).decode().lower().rstrip("=")
+
+
+def day_number(day: date) -> int:
+    """Days since 1 January 2020, the form a day has inside tokens."""
+    return max(0, (day - _FIRST_DAY).days)
+
+
+def _mail_key(secret: bytes) -> bytes:
+    return blake2s(b"forbear mail token", key=secret).digest()
+
+
+def _write_day(day: date) -> bytes:
+    return day_number(day).to_bytes(_DAY_BYTES)
+
+
+def _read_day(plain: bytes) -> date:
+    return _FIRST_DAY + timedelta(days=int.from_bytes(plain[:_DAY_BYTES]))
+
+
+def _write(ring: Keyring, use: Use, plain: bytes) -> str:
+    sealed = ring.seal(use, plain)
+    return urlsafe_b64encode(_check(sealed) + sealed).rstrip(b"=").decode()
+
+
+def _read(ring: Keyring, use: Use, text: str) -> bytes:
+    if len(text) > TOKEN_LENGTH_MAX or not text.isascii():
+        raise BrokenToken
+    try:
+        packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (Base64Error, ValueError) as error:
+        raise BrokenToken from error
+    sealed = packed[_CHECK_BYTES:]
+    # The decoder is lenient about stray characters and spare bits; one link has one spelling.
+    if urlsafe_b64encode(packed).rstrip(b"=").decode() != text or _check(sealed) != packed[:_CHECK_BYTES]:
+        raise BrokenToken
+    return ring.open(use, sealed)
+
+
+def _check(sealed: bytes) -> bytes:
+    return crc_hqx(sealed, 0).to_bytes(_CHECK_BYTES)

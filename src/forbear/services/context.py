@@ -1,0 +1,55 @@
+"""What every use case is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from forbear.domain.keys import Keyring
+from forbear.domain.suppression import Policy
+from forbear.store import Database
+from forbear.store.scope import Scope
+
+SCOPES_FRESH_FOR = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings that use cases need, free of where they came from."""
+
+    public_url: str
+    mail_domain: str | None
+    policy: Policy
+    wide_matching: bool
+    click_evidence: timedelta
+    undo_window: timedelta
+    record_bytes_max: int
+    scrub_retention: timedelta
+
+
+@dataclass(slots=True)
+class ScopeBook:
+    """The registered scopes as last read. Scopes are never deleted, so a name that was there is there."""
+
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
+    read_at: datetime | None = None
+
+    def fill(self, scopes: Iterable[Scope], now: datetime) -> None:
+        """Take what was just read."""
+        self.scopes, self.read_at = {scope.name: scope for scope in scopes}, now
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether titles may have changed since."""
+        return self.read_at is None or now - self.read_at > SCOPES_FRESH_FOR
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The list, the keys, the clock and the options."""
+
+    database: Database
+    keyring: Keyring
+    now: Callable[[], datetime]
+    options: Options
+    scope_book: ScopeBook = field(default_factory=ScopeBook)

@@ -1,0 +1,76 @@
+"""Personal links: unsubscribe, preferences, and the pair of headers that carries one-click (RFC 2369, RFC 8058)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from forbear.domain.address import Address
+from forbear.domain.errors import InvalidInput
+from forbear.domain.fingerprint import Fingerprint
+from forbear.domain.tokens import (
+    CAMPAIGN_LENGTH_MAX,
+    ONE_CLICK,
+    LinkToken,
+    day_number,
+    write_link_token,
+    write_mail_token,
+)
+from forbear.services.context import Context
+from forbear.services.scopes import require_scopes
+from forbear.store import scope as scope_store
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What one message carries for one recipient; `return_path` is empty where no mail domain is set."""
+
+    unsubscribe_url: str
+    preferences_url: str
+    list_unsubscribe: str
+    return_path: str
+    list_unsubscribe_post: str = ONE_CLICK
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMaker:
+    """Makes the links of one campaign and scope; pure once it is made, so it may run in a thread."""
+
+    context: Context
+    scope: str
+    campaign: str
+    minted: date
+    numbers: tuple[int, int, int]
+
+    def make(self, address: Address, fingerprint: Fingerprint) -> Links:
+        """The links of one recipient."""
+        ring, options = self.context.keyring, self.context.options
+        token = write_link_token(ring, LinkToken(address.raw, self.scope, self.campaign, self.minted))
+        unsubscribe_url = f"{options.public_url}/u/{token}"
+        header, return_path = f"<{unsubscribe_url}>", ""
+        if options.mail_domain:
+            mailto = write_mail_token(ring, "u", self.numbers, fingerprint)
+            header += f", <mailto:{mailto}@{options.mail_domain}?subject=unsubscribe>"
+            return_path = f"{write_mail_token(ring, 'b', self.numbers, fingerprint)}@{options.mail_domain}"
+        return Links(unsubscribe_url, f"{options.public_url}/p/{token}", header, return_path)
+
+
+async def open_link_maker(context: Context, scope: str, campaign: str) -> LinkMaker:
+    """Prepare for making the links of a campaign. Raises `UnknownScope`, or `InvalidInput` for a campaign's name."""
+    if len(campaign) > CAMPAIGN_LENGTH_MAX or not campaign.isprintable() or "@" in campaign:
+        raise InvalidInput(f"a campaign's name is at most {CAMPAIGN_LENGTH_MAX} printable characters, without '@'")
+    known = await require_scopes(context, {scope})
+    campaign_number = 0
+    if campaign and context.options.mail_domain:
+        async with context.database.connection() as connection:
+            campaign_number = await scope_store.add_campaign(connection, campaign)
+    today = context.now().date()
+    return LinkMaker(context, scope, campaign, today, (campaign_number, known[scope].id, day_number(today)))
+
+
+def make_links(maker: LinkMaker, addresses: Sequence[Address | None]) -> list[Links | None]:
+    """Links for many addresses, in order; None where there is no address."""
+    valid = [address for address in addresses if address is not None]
+    keys = iter(maker.context.keyring.fingerprints.email.make_keys(valid))
+    return [None if address is None else maker.make(address, next(keys).match) for address in addresses]

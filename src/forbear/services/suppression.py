@@ -1,0 +1,179 @@
+"""Suppressing, lifting, searching, erasing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import orjson
+
+from forbear.domain.address import Address, Domain
+from forbear.domain.errors import Busy, NotFound
+from forbear.domain.fingerprint import AddressKeys, Fingerprint, Kind
+from forbear.domain.keys import Use
+from forbear.domain.suppression import EVERYTHING, Channel, Reason, Source, is_wide
+from forbear.services.context import Context
+from forbear.services.scopes import require_scopes
+from forbear.store import Connection
+from forbear.store import suppression as suppression_store
+from forbear.store.suppression import EntryDraft, EntryFilter, EntryRow, Written
+
+_ATTEMPTS: Final = 5
+Evidence = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """One opt-out on its way into the list.
+
+    `since` is when it was made, where that was earlier than now. `evidence` is what proves it (sealed, JSON);
+    `keep_evidence` limits how long it is kept.
+    """
+
+    target: Address | Domain
+    reason: Reason
+    scope: str
+    source: Source
+    channel: Channel = Channel.EMAIL
+    since: datetime | None = None
+    evidence: Evidence = field(default_factory=dict)
+    keep_evidence: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asserted:
+    """What became of an assertion; `event_id` names it in the history."""
+
+    entry_id: int
+    event_id: int
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEntry:
+    """An entry as a search shows it; the address is None where it is not known or was erased."""
+
+    row: EntryRow
+    address: str | None
+
+
+async def suppress(context: Context, assertions: Sequence[Assertion], *, actor: str) -> list[Asserted]:
+    """Put opt-outs into the list, committed when this returns; one answer per assertion, in order.
+
+    Suppressing again changes nothing but the history; suppressing what was lifted revives it.
+    Raises `UnknownScope` before anything is written.
+    """
+    await require_scopes(context, {assertion.scope for assertion in assertions})
+    return await assert_entries(context, assertions, actor=actor)
+
+
+async def assert_entries(context: Context, assertions: Sequence[Assertion], *, actor: str) -> list[Asserted]:
+    """The same without asking whether the scopes are registered: a link that was once made must always work."""
+    drafts = [make_draft(context, assertion) for assertion in assertions]
+    async with context.database.connection() as connection:
+        written = await _write_all(connection, drafts, actor=actor)
+    return [Asserted(line.entry_id, line.event_id, line.is_new) for line in written]
+
+
+async def lift(context: Context, entry_id: int, *, actor: str, why: str) -> None:
+    """Lift one standing entry, by a named operator with a reason. Raises `NotFound` when none stands."""
+    evidence = context.keyring.seal(Use.EVIDENCE, orjson.dumps({"why": why}))
+    async with context.database.connection() as connection:
+        if not await suppression_store.lift_entry(
+            connection, entry_id, source=Source.OPERATOR, actor=actor, sealed_evidence=evidence
+        ):
+            raise NotFound(f"no entry {entry_id} stands")
+
+
+async def erase(context: Context, address: Address, *, actor: str) -> Asserted:
+    """Erase what identifies an address, and keep it suppressed by its fingerprint (P6)."""
+    key = fingerprint_keys(context, address).match
+    draft = make_draft(context, Assertion(address, Reason.ERASED, EVERYTHING, Source.ERASURE))
+    async with context.database.transaction() as connection:
+        written = await _write_all(connection, [draft], actor=actor)
+        # The entry is there before anything is deleted: a failure in between leaves more than it should, never less.
+        await suppression_store.erase_address(connection, key)
+    return Asserted(written[0].entry_id, written[0].event_id, written[0].is_new)
+
+
+async def search(
+    context: Context,
+    wanted: EntryFilter,
+    *,
+    target: Address | Domain | None = None,
+    below: int = suppression_store.NEWEST,
+    limit: int,
+) -> list[FoundEntry]:
+    """Entries by filter, newest first, with ids below `below`."""
+    async with context.database.connection() as connection:
+        if target is None:
+            rows = await suppression_store.search_entries(connection, wanted, below=below, limit=limit)
+        else:
+            exact, wide = lookup_keys(context, target)
+            rows = await suppression_store.search_entries_of(connection, exact, wide, wanted, below=below, limit=limit)
+    return [FoundEntry(row, open_address(context, row.sealed_address, row.fingerprint)) for row in rows]
+
+
+def lookup_keys(context: Context, target: Address | Domain) -> tuple[list[Fingerprint], list[Fingerprint]]:
+    """The fingerprints under which the list may speak about a target: exact forms, and wide ones."""
+    if isinstance(target, Domain):
+        return context.keyring.fingerprints.email.make(Kind.DOMAIN, [target.domain]), []
+    keys = fingerprint_keys(context, target)
+    return [keys.match, keys.domain], [] if keys.wide is None else [keys.wide]
+
+
+def fingerprint_keys(context: Context, address: Address) -> AddressKeys:
+    """The fingerprints of one address."""
+    return context.keyring.fingerprints.email.make_keys([address])[0]
+
+
+def open_address(context: Context, sealed: bytes | None, fingerprint: Fingerprint) -> str | None:
+    """The plain address, where it is kept."""
+    return None if sealed is None else context.keyring.open(Use.ADDRESS, sealed, fingerprint).decode()
+
+
+def make_draft(context: Context, assertion: Assertion) -> EntryDraft:
+    """The row to be written: fingerprints, and the address and evidence sealed."""
+    fingerprinter = context.keyring.fingerprints.email
+    target = assertion.target
+    wide: Fingerprint | None = None
+    if isinstance(target, Domain):
+        kind, plain = Kind.DOMAIN, "@" + target.domain
+        fingerprint = fingerprinter.make(Kind.DOMAIN, [target.domain])[0]
+    else:
+        kind, plain = Kind.MATCH, target.raw
+        fingerprint = fingerprinter.make(Kind.MATCH, [target.match])[0]
+        if target.wide is not None and context.options.wide_matching and is_wide(assertion.reason, assertion.source):
+            wide = fingerprinter.make(Kind.WIDE, [target.wide])[0]
+    sealed_evidence = (
+        context.keyring.seal(Use.EVIDENCE, orjson.dumps(dict(assertion.evidence))) if assertion.evidence else None
+    )
+    return EntryDraft(
+        fingerprint=fingerprint,
+        wide=wide,
+        kind=kind,
+        channel=assertion.channel,
+        scope=assertion.scope,
+        reason=assertion.reason,
+        source=assertion.source,
+        since=assertion.since,
+        sealed_address=context.keyring.seal(Use.ADDRESS, plain.encode("utf-8", "surrogatepass"), fingerprint),
+        sealed_evidence=sealed_evidence,
+        expires_at=None if assertion.keep_evidence is None else context.now() + assertion.keep_evidence,
+    )
+
+
+async def _write_all(connection: Connection, drafts: Sequence[EntryDraft], *, actor: str) -> list[Written]:
+    """Write drafts, asking again for those that met another writer at the same moment."""
+    done: dict[int, Written] = {}
+    for _ in range(_ATTEMPTS):
+        missing = [place for place in range(len(drafts)) if place not in done]
+        if not missing:
+            break
+        written = await suppression_store.add_entries(connection, [drafts[place] for place in missing], actor=actor)
+        done.update({missing[line.place]: line for line in written})
+    if len(done) < len(drafts):
+        raise Busy("the same entries are being written by others")
+    return [done[place] for place in range(len(drafts))]

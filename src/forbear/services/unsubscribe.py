@@ -1,0 +1,112 @@
+"""What a recipient's link does: leave this list, stop everything, and take the last answer back.
+
+Possession of a link is no proof of the address. It may only ever restrict; the one thing it may take back is what
+it did itself in the last minutes, with the token that the answer handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from forbear.domain.address import mask_address, parse_intake
+from forbear.domain.errors import BrokenToken, InvalidAddress, NothingToUndo
+from forbear.domain.suppression import EVERYTHING, Reason, Source
+from forbear.domain.tokens import LinkToken, UndoToken, read_link_token, read_undo_token, write_undo_token
+from forbear.services import scopes, suppression
+from forbear.services.context import Context
+from forbear.services.suppression import Assertion
+from forbear.store import suppression as suppression_store
+
+ACTOR = "recipient"
+
+
+class Choice(StrEnum):
+    """What a recipient may stop."""
+
+    LIST = "list"
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What a page may show about a link: never the address itself."""
+
+    masked_address: str
+    brand: str
+    list_title: str
+    scope: str
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether the link's own list is everything already."""
+        return self.scope == EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """What an opt-out did; `undo_token` is there only where there is something to take back."""
+
+    view: LinkView
+    choice: Choice
+    was_done_already: bool
+    undo_token: str | None
+
+
+async def view_link(context: Context, token: str) -> LinkView:
+    """Read a link without doing anything. Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`."""
+    return await _view(context, read_link_token(context.keyring, token))
+
+
+async def opt_out(
+    context: Context, token: str, choice: Choice, *, source: Source, evidence: Mapping[str, object]
+) -> OptOut:
+    """Apply a link's opt-out; committed when this returns.
+
+    `list` unsubscribes from the link's own scope; `everything` is an objection to all marketing.
+    Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`.
+    """
+    link = read_link_token(context.keyring, token)
+    try:
+        target = parse_intake(link.address)
+    except InvalidAddress as error:
+        raise BrokenToken from error
+    reason, scope = (Reason.UNSUBSCRIBE, link.scope) if choice is Choice.LIST else (Reason.OBJECTION, EVERYTHING)
+    proof = {**evidence, "campaign": link.campaign, "link_scope": link.scope, "link_made": link.minted.isoformat()}
+    assertion = Assertion(target, reason, scope, source, evidence=proof, keep_evidence=context.options.click_evidence)
+    done = (await suppression.assert_entries(context, [assertion], actor=ACTOR))[0]
+    undo_token = None
+    if done.is_new:
+        until = context.now() + context.options.undo_window
+        undo_token = write_undo_token(context.keyring, UndoToken((done.event_id,), until))
+    return OptOut(await _view(context, link), choice, not done.is_new, undo_token)
+
+
+async def undo(context: Context, token: str, undo_token: str) -> LinkView:
+    """Take back what one answer did, once and within its window.
+
+    Raises `NothingToUndo` when the window has passed, it was undone already, or somebody has opted the address
+    out again since.
+    """
+    link = read_link_token(context.keyring, token)
+    permission = read_undo_token(context.keyring, undo_token)
+    if context.now() > permission.until:
+        raise NothingToUndo
+    async with context.database.transaction() as connection:
+        undone = await suppression_store.undo_events(connection, permission.events, actor=ACTOR)
+    if not undone:
+        raise NothingToUndo
+    return await _view(context, link)
+
+
+async def _view(context: Context, link: LinkToken) -> LinkView:
+    known = await scopes.find_scopes(context)
+    brand_name = link.scope.partition("/")[0]
+    brand, own = known.get(brand_name), known.get(link.scope)
+    return LinkView(
+        masked_address=mask_address(link.address),
+        brand=scopes.title_of(brand) if brand is not None and brand_name != EVERYTHING else "",
+        list_title=scopes.title_of(own) if own is not None else link.scope,
+        scope=link.scope,
+    )

@@ -1,0 +1,109 @@
+"""The web application: routes, and what surrounds every request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from pydantic import ValidationError
+
+from forbear.domain.errors import ForbearError, ListUnavailable
+from forbear.services.context import Context
+from forbear.store import server as server_store
+from forbear.web import check, links, pages, scrubs, suppressions
+from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
+from forbear.web.docs import add_docs
+from forbear.web.errors import from_error, from_framework, from_validation, problem
+from forbear.web.keys import CONTEXT, OPTIONS, WebOptions
+from forbear.web.metrics import REQUEST_SECONDS, REQUESTS
+
+_log = structlog.get_logger()
+OPERATIONS: Final = (*check.OPERATIONS, *scrubs.OPERATIONS, *suppressions.OPERATIONS, *links.OPERATIONS)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(context: Context, options: WebOptions) -> web.Application:
+    """The application, ready to be served."""
+    app = web.Application(middlewares=[_observe, _translate_errors], client_max_size=options.json_body_bytes_max)
+    app[CONTEXT] = context
+    app[OPTIONS] = options
+    app[KEY_CACHE] = KeyCache()
+    app[scrubs.SCRUB_COUNTER] = scrubs.ScrubCounter()
+    for operation in OPERATIONS:
+        add_operation(app, operation)
+    add_docs(app, OPERATIONS, context.options.public_url)
+    pages.add_pages(app)
+    app.router.add_get("/livez", _livez, name="livez")
+    app.router.add_get("/readyz", _readyz, name="readyz")
+    return app
+
+
+async def _livez(_request: web.Request) -> web.Response:
+    """The process runs."""
+    return json_response({"status": "alive"})
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    """The list can be asked; 503 while it cannot."""
+    context = request.app[CONTEXT]
+    async with context.database.connection() as connection:
+        await server_store.ping(connection)
+    return json_response({"status": "ready"})
+
+
+@web.middleware
+async def _observe(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Give the request an id, count it, and write one line about it: its route's name, never its path."""
+    started = time.monotonic()
+    request_id = uuid4().hex[:16]
+    route = request.match_info.route.name or "unknown"
+    status = 499
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    try:
+        response = await handler(request)
+        status = response.status
+        if not response.prepared:
+            response.headers["Request-Id"] = request_id
+        return response
+    finally:
+        seconds = time.monotonic() - started
+        REQUESTS.labels(route, request.method if request.method in _METHODS else "other", status).inc()
+        REQUEST_SECONDS.labels(route).observe(seconds)
+        _log.info(
+            "request", route=route, status=status, milliseconds=round(seconds * 1000, 1), api_key=request.get("key_id")
+        )
+        structlog.contextvars.unbind_contextvars("request_id")
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+@web.middleware
+async def _translate_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answer every refusal as a problem document; what nobody expected is a 500 without its text."""
+    instance = request.path if request.match_info.route.name in _NAMED_PATHS else None
+    try:
+        return await handler(request)
+    except ForbearError as error:
+        if isinstance(error, ListUnavailable):
+            _log.warning("list_unavailable", route=request.match_info.route.name)
+        return from_error(error, instance)
+    except ValidationError as error:
+        return from_validation(error, instance)
+    except web.HTTPException as error:
+        return from_framework(error, instance)
+    except ConnectionError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the outermost edge of a request
+        _log.exception("unexpected_error", error=type(error).__name__, exc_info=False)
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; it was written down", instance=instance
+        )
+
+
+_NAMED_PATHS: Final = frozenset(operation.name for operation in OPERATIONS)

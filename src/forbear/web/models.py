@@ -1,0 +1,244 @@
+"""The bodies of the JSON API; they are the OpenAPI document's schemas."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
+
+from forbear.domain.suppression import Channel, Purpose, Reason, Source
+
+Scope = Annotated[str, Field(max_length=128, examples=["*", "maison", "maison/newsletter"])]
+AddressText = Annotated[str, Field(max_length=2000, examples=["ann@example.com"])]
+NoteText = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class Body(BaseModel):
+    """A request body: a field that we do not know is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class CheckRequest(Body):
+    """Addresses to decide about."""
+
+    purpose: Purpose
+    scope: Scope
+    channel: Channel = Channel.EMAIL
+    addresses: list[AddressText] = Field(min_length=1)
+
+
+class CheckResult(BaseModel):
+    """The verdict about one address; `reason` only for keys with the permission `reasons`."""
+
+    address: str
+    verdict: Literal["deliver", "suppress", "invalid"]
+    reason: str | None = None
+
+
+class CheckResponse(BaseModel):
+    """Verdicts in the order asked, true at `as_of` or later."""
+
+    as_of: datetime
+    results: list[CheckResult]
+
+
+class SuppressionItem(Body):
+    """One opt-out."""
+
+    address: AddressText
+    reason: Reason
+    scope: Scope
+    channel: Channel = Channel.EMAIL
+    source: Source = Source.API
+    since: AwareDatetime | None = None
+    evidence: dict[str, Any] = Field(default_factory=dict, description="What proves it; at most 4 KiB of JSON.")
+
+
+class SuppressRequest(Body):
+    """Opt-outs to record; each is answered on its own."""
+
+    suppressions: list[dict[str, Any]] = Field(
+        min_length=1,
+        json_schema_extra={"items": {"$ref": "#/components/schemas/SuppressionItem"}},
+    )
+
+
+class SuppressResult(BaseModel):
+    """What became of one opt-out."""
+
+    address: str
+    status: Literal["added", "already", "error"]
+    id: int | None = None
+    error: str | None = None
+
+
+class SuppressResponse(BaseModel):
+    """One result per opt-out, in order; those added or already standing are committed."""
+
+    results: list[SuppressResult]
+
+
+class SearchRequest(Body):
+    """Which entries to list; everything left out means any."""
+
+    address: AddressText | None = None
+    reason: Reason | None = None
+    scope: Scope | None = None
+    source: Source | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    with_lifted: bool = False
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class EntryBody(BaseModel):
+    """One entry of the list."""
+
+    id: int
+    address: str | None = None
+    kind: Literal["match", "domain"]
+    channel: Channel
+    scope: str
+    reason: Reason
+    source: Source
+    since: datetime
+    lifted_at: datetime | None = None
+    batch: int | None = None
+
+
+class SearchResponse(BaseModel):
+    """Entries, newest first; the next page by the Link header."""
+
+    entries: list[EntryBody]
+
+
+class LiftRequest(Body):
+    """Why an entry is lifted, for the history."""
+
+    why: NoteText = Field(validation_alias=AliasChoices("why", "reason"))
+    operator: str = Field("", max_length=200, description="Who decided, when it is not the key's own name.")
+
+
+class LiftResponse(BaseModel):
+    """The entry that no longer stands."""
+
+    id: int
+    status: Literal["lifted"]
+
+
+class EraseRequest(Body):
+    """The address to erase."""
+
+    address: AddressText
+
+
+class EraseResponse(BaseModel):
+    """The entry that keeps the address suppressed without naming it."""
+
+    id: int
+    status: Literal["erased", "already"]
+
+
+class ExplainRequest(Body):
+    """The question to explain."""
+
+    address: AddressText
+    purpose: Purpose
+    scope: Scope
+    channel: Channel = Channel.EMAIL
+
+
+class HistoryBody(BaseModel):
+    """One event in an entry's life."""
+
+    at: datetime
+    action: str
+    source: Source
+    by: str
+    batch: int | None = None
+    evidence: dict[str, Any] | None = None
+
+
+class ExplainedEntryBody(BaseModel):
+    """An entry that speaks about the address, with its history."""
+
+    id: int
+    reason: Reason
+    scope: str
+    source: Source
+    since: datetime
+    kind: Literal["match", "domain", "wide"]
+    lifted_at: datetime | None = None
+    by: str | None = None
+    batch: int | None = None
+    evidence: dict[str, Any] | None = None
+    history: list[HistoryBody]
+
+
+class GrantBody(BaseModel):
+    """A proven opt-in."""
+
+    id: int
+    scope: str
+    source: Source
+    granted_at: datetime
+    lifted_at: datetime | None = None
+
+
+class ExplainResponse(BaseModel):
+    """The verdict and everything it rests on."""
+
+    verdict: Literal["deliver", "suppress", "invalid"]
+    reason: str | None = None
+    rule: str
+    entries: list[ExplainedEntryBody]
+    grants: list[GrantBody]
+
+
+class LinksRequest(Body):
+    """Whose links to make, and for which campaign."""
+
+    purpose: Purpose = Purpose.MARKETING
+    scope: Scope
+    campaign: str = Field("", max_length=128)
+    addresses: list[AddressText] = Field(min_length=1)
+
+
+class LinksResult(BaseModel):
+    """The links of one recipient; `error` instead of them where there is no deliverable address."""
+
+    address: str
+    unsubscribe_url: str | None = None
+    preferences_url: str | None = None
+    list_unsubscribe: str | None = None
+    list_unsubscribe_post: str | None = None
+    return_path: str | None = Field(None, description="Null unless this installation receives mail.")
+    error: str | None = None
+
+
+class LinksResponse(BaseModel):
+    """One result per address, in order."""
+
+    results: list[LinksResult]
+
+
+class ScrubResponse(BaseModel):
+    """How far a scrub has come, or how it ended. rows = deliver + sum(suppress) + invalid + duplicate."""
+
+    id: str
+    status: Literal["running", "done", "failed"]
+    purpose: Purpose
+    scope: str
+    channel: Channel
+    campaign: str | None = None
+    as_of: datetime | None
+    rows: int
+    deliver: int
+    suppress: dict[str, int]
+    invalid: int
+    duplicate: int
+    blank_lines: int
+    duration_seconds: float
+    error: dict[str, Any] | None = None

@@ -1,0 +1,285 @@
+"""POST /v1/scrubs and GET /v1/scrubs/{id}.
+
+The request body is read to its end whatever happens, because most clients read nothing before they have sent it.
+Trouble before the first row is a problem document; later the chunked body ends without its last chunk, so that no
+client can take a part for the whole, and the record of the scrub says what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPMethod, HTTPStatus
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import structlog
+from aiohttp import HttpVersion11, web
+
+from forbear.domain.errors import Busy, ForbearError, InvalidInput, NotFound
+from forbear.domain.suppression import Channel, Purpose
+from forbear.services.api_keys import Permission, has_permission, require_permission, require_reach
+from forbear.services.decision import Question
+from forbear.services.scrub import Output, RowChoice, Scrub, ScrubOptions, choose_rows, get_scrub
+from forbear.web.api import Call, Operation, json_response
+from forbear.web.errors import from_error, problem
+from forbear.web.keys import OPTIONS
+from forbear.web.models import ScrubResponse
+from forbear.web.spool import Spool
+
+_log = structlog.get_logger()
+CSV: Final = "text/csv"
+# What curl, urllib and others say when they are told nothing: the bytes decide, as they do for text/csv.
+_UNTYPED: Final = frozenset({"application/octet-stream", "application/x-www-form-urlencoded", "text/plain"})
+_PARAMETERS: Final = frozenset({"purpose", "scope", "channel", "column", "header", "rows", "links", "campaign"})
+_HEADER: Final = {"auto": None, "true": True, "false": False}
+_DRAIN_BYTES: Final = 64 * 1024**3
+"""How much of a refused list is read on, so that its sender gets to see why."""
+
+
+@dataclass(slots=True)
+class ScrubCounter:
+    """Scrubs under way in this process."""
+
+    running: int = 0
+    ids: set[UUID] = field(default_factory=set)
+
+
+SCRUB_COUNTER: Final = web.AppKey("scrub_counter", ScrubCounter)
+
+
+async def scrub(call: Call) -> web.StreamResponse:
+    """Filter a send list while it comes in."""
+    request, counter = call.request, call.request.app[SCRUB_COUNTER]
+    if request.version < HttpVersion11:
+        # Without chunks a client could not tell a part from the whole.
+        return problem(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "scrubs need HTTP/1.1", instance=request.path)
+    if request.content_type != CSV and request.content_type not in _UNTYPED:
+        await _drain(request)
+        return problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a scrub takes a list of type text/csv", instance=request.path
+        )
+    if counter.running >= request.app[OPTIONS].scrubs_at_once_max:
+        await _drain(request)
+        raise Busy(f"{counter.running} scrubs are under way here already")
+    counter.running += 1
+    try:
+        return await _run(call)
+    finally:
+        counter.running -= 1
+
+
+async def _run(call: Call) -> web.StreamResponse:
+    request = call.request
+    scrub_id = uuid4()
+    try:
+        run = Scrub(call.context, scrub_id, _read_options(call), call.key.actor)
+    except ForbearError:
+        await _drain(request)
+        raise
+    with Spool(call.options.scrub_spill_bytes_max) as spool:
+
+        async def put(output: Output) -> None:
+            await spool.put(output.rows)
+
+        async def work() -> None:
+            try:
+                await run.run(_chunks(request), put)
+            finally:
+                spool.close()
+
+        task = asyncio.create_task(work())
+        try:
+            return await _answer(request, run, task, spool)
+        finally:
+            task.cancel()
+            with suppress(BaseException):
+                await task
+
+
+async def _answer(request: web.Request, run: Scrub, task: asyncio.Task[None], spool: Spool) -> web.StreamResponse:
+    """Send rows as they are decided; nothing is sent before the first of them is."""
+    first = await spool.take()
+    if not first:
+        try:
+            await task
+        except ForbearError as error:
+            await _drain(request)
+            refusal = from_error(error, request.path)
+            refusal.headers["Scrub-Id"] = str(run.id)
+            return refusal
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": f"{CSV}; charset=utf-8",
+            "Cache-Control": "no-store",
+            "Scrub-Id": str(run.id),
+            "X-Accel-Buffering": "no",
+        }
+    )
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    data = first
+    while data:
+        await response.write(data)
+        data = await spool.take()
+    try:
+        await task
+    except Exception as error:  # noqa: BLE001 - whatever it was, the answer must end without its last chunk
+        _log.warning("scrub_failed", scrub=str(run.id), error=type(error).__name__)
+        await _drain(request)
+        _cut(request)
+        return response
+    await response.write_eof()
+    return response
+
+
+def _cut(request: web.Request) -> None:
+    """End the connection without the last chunk: the answer is visibly incomplete."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
+    async for chunk in request.content.iter_any():
+        yield chunk
+
+
+async def _drain(request: web.Request) -> None:
+    """Read on to the end of the body, so that a client which is still sending gets to read the answer."""
+    read = 0
+    with suppress(Exception):
+        async for chunk in request.content.iter_any():
+            read += len(chunk)
+            if read > _DRAIN_BYTES:
+                return
+
+
+def _read_options(call: Call) -> ScrubOptions:
+    query = call.request.query
+    unknown = sorted(set(query) - _PARAMETERS)
+    if unknown:
+        raise InvalidInput(f"{unknown[0][:40]!r} is no parameter of a scrub: {', '.join(sorted(_PARAMETERS))}")
+    doubled = [name for name in query if len(query.getall(name)) > 1]
+    if doubled:
+        raise InvalidInput(f"{doubled[0]} is given more than once")
+    options = ScrubOptions(
+        question=Question(
+            _one_of(Purpose, query, "purpose"), _required(query, "scope"), _one_of(Channel, query, "channel", "email")
+        ),
+        column=query.get("column") or None,
+        header=_flag(query, "header", _HEADER, "auto"),
+        rows=choose_rows(query.get("rows", "deliver")),
+        links=bool(_flag(query, "links", {"true": True, "false": False}, "false")),
+        campaign=query.get("campaign", ""),
+    )
+    require_reach(call.key, options.question.scope, options.question.purpose)
+    if options.rows is not RowChoice.DELIVER and not has_permission(call.key, Permission.REASONS):
+        require_permission(call.key, Permission.REASONS)
+    if options.links:
+        require_permission(call.key, Permission.LINKS)
+    return options
+
+
+def _required(query: Mapping[str, str], name: str) -> str:
+    if not query.get(name):
+        raise InvalidInput(f"the parameter {name} is missing")
+    return query[name]
+
+
+def _one_of(kind: Any, query: Mapping[str, str], name: str, default: str | None = None) -> Any:
+    value = query.get(name, default) if default is not None else _required(query, name)
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InvalidInput(f"{name} is one of: {', '.join(kind)}") from error
+
+
+def _flag(query: Mapping[str, str], name: str, meanings: Mapping[str, bool | None], default: str) -> bool | None:
+    value = query.get(name, default)
+    if value not in meanings:
+        raise InvalidInput(f"{name} is one of: {', '.join(meanings)}")
+    return meanings[value]
+
+
+async def show_scrub(call: Call) -> web.Response:
+    """How far a scrub has come, or how it ended."""
+    try:
+        scrub_id = UUID(call.request.match_info["id"])
+    except ValueError as error:
+        raise NotFound("there is no such scrub, or it is not yours to see") from error
+    actor = None if has_permission(call.key, Permission.ADMIN) else call.key.actor
+    row = await get_scrub(call.context, scrub_id, actor=actor)
+    empty = {"rows": 0, "deliver": 0, "suppress": {}, "invalid": 0, "duplicate": 0, "blank_lines": 0}
+    answer = {
+        "id": str(row.id),
+        "status": row.status,
+        "purpose": row.purpose,
+        "scope": row.scope,
+        "channel": row.channel.value,
+        **({"campaign": row.campaign} if row.campaign else {}),
+        "as_of": row.as_of,
+        **empty,
+        **row.counts,
+        "duration_seconds": round(row.duration_seconds, 3),
+    }
+    if row.status == "failed":
+        answer["error"] = row.error or {"detail": "the process that ran it ended before its time"}
+    return json_response(answer)
+
+
+_TEXT = {"schema": {"type": "string"}}
+OPERATIONS = tuple(
+    Operation(
+        method,
+        "/v1/scrubs",
+        f"scrub_{method.value.lower()}",
+        "Filter a whole send list",
+        Permission.SCRUB,
+        scrub,
+        description="The list in, the rows that may be mailed out, byte for byte and in order, duplicates once. "
+        "The header `Scrub-Id` names the record of the run. An answer that could not be completed ends without its "
+        "last chunk. PUT is the same, for `curl -T`.",
+        extra={
+            "parameters": [
+                ("purpose", "What the message is for.", True, {"enum": [item.value for item in Purpose]}),
+                ("scope", "`*`, a brand, or a topic of a brand.", True, {}),
+                (
+                    "column",
+                    "Name of the address column, or its position from 1. Default: the one that fits.",
+                    False,
+                    {},
+                ),
+                ("header", "Whether the first record names the columns.", False, {"enum": ["auto", "true", "false"]}),
+                (
+                    "rows",
+                    "Which rows come out; others than `deliver` need the permission `reasons`.",
+                    False,
+                    {"enum": ["deliver", "refused", "all"]},
+                ),
+                (
+                    "links",
+                    "Whether to add unsubscribe_url, preferences_url and return_path.",
+                    False,
+                    {"enum": ["true", "false"]},
+                ),
+                ("campaign", "Name of the campaign, carried by the links.", False, {}),
+                ("channel", "How the message travels.", False, {"enum": ["email"]}),
+            ],
+            "request": {CSV: _TEXT},
+            "response": {CSV: _TEXT},
+        },
+    )
+    for method in (HTTPMethod.POST, HTTPMethod.PUT)
+) + (
+    Operation(
+        HTTPMethod.GET,
+        "/v1/scrubs/{id}",
+        "show_scrub",
+        "Counts, as-of and outcome of a scrub",
+        Permission.SCRUB,
+        show_scrub,
+        response=ScrubResponse,
+    ),
+)

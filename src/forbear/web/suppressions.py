@@ -1,0 +1,204 @@
+"""POST /v1/suppressions with search and lift, and POST /v1/erasures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPMethod
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from forbear.domain.address import Domain, parse_intake
+from forbear.domain.errors import InvalidInput, NotFound, Permanent, TooLarge
+from forbear.domain.suppression import Channel, Reason
+from forbear.services import suppression
+from forbear.services.api_keys import Permission, has_permission, require_reach
+from forbear.services.scopes import require_scopes
+from forbear.services.suppression import Assertion, FoundEntry
+from forbear.store.suppression import NEWEST, EntryFilter
+from forbear.web.api import Call, Operation, json_response
+from forbear.web.errors import list_faults
+from forbear.web.models import (
+    EraseRequest,
+    EraseResponse,
+    LiftRequest,
+    LiftResponse,
+    SearchRequest,
+    SearchResponse,
+    SuppressionItem,
+    SuppressRequest,
+    SuppressResponse,
+)
+
+EVIDENCE_BYTES_MAX: Final = 4096
+"""What one piece of evidence may take; the list is no place for documents."""
+_ID_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """An opt-out that could not be taken, and why."""
+
+    error: str
+
+
+async def suppress(call: Call, body: SuppressRequest) -> Mapping[str, object]:
+    """Record opt-outs; a bad one is answered as such and holds up none of the others."""
+    if len(body.suppressions) > call.options.addresses_max:
+        raise TooLarge(f"one call takes {call.options.addresses_max} suppressions at most; more are an import")
+    read = [await _read_item(call, item) for item in body.suppressions]
+    assertions = [item for item in read if isinstance(item, Assertion)]
+    written = await suppression.suppress(call.context, assertions, actor=call.key.actor) if assertions else []
+    done = iter(written)
+    results = []
+    for given, item in zip(body.suppressions, read, strict=True):
+        address = given.get("address")
+        result: dict[str, object] = {"address": address if isinstance(address, str) else ""}
+        if isinstance(item, _Refused):
+            result |= {"status": "error", "error": item.error}
+        else:
+            line = next(done)
+            result |= {"status": "added" if line.is_new else "already", "id": line.entry_id}
+        results.append(result)
+    return {"results": results}
+
+
+async def _read_item(call: Call, given: Mapping[str, Any]) -> Assertion | _Refused:
+    try:
+        item = SuppressionItem.model_validate_json(orjson.dumps(given))
+        _check_item(item)
+        require_reach(call.key, item.scope)
+        await require_scopes(call.context, {item.scope})
+        target = parse_intake(item.address)
+    except ValidationError as error:
+        fault = list_faults(error, 1)[0]
+        return _Refused(f"{fault['pointer'].lstrip('/') or 'item'}: {fault['detail']}")
+    except Permanent as error:
+        return _Refused(error.detail)
+    return Assertion(
+        target, item.reason, item.scope, item.source, item.channel, since=item.since, evidence=item.evidence
+    )
+
+
+def _check_item(item: SuppressionItem) -> None:
+    if item.reason is Reason.ERASED:
+        raise InvalidInput("reason: an erasure is asked for at /v1/erasures")
+    if item.channel is not Channel.EMAIL:
+        raise InvalidInput(f"channel: {item.channel.value!r} is not served yet; 'email' is")
+    if len(orjson.dumps(item.evidence)) > EVIDENCE_BYTES_MAX:
+        raise InvalidInput(f"evidence: more than {EVIDENCE_BYTES_MAX} bytes")
+
+
+async def search(call: Call, body: SearchRequest) -> web.Response:
+    """List entries, newest first.
+
+    Plain addresses are shown to a key that may export the list, or that asked for this very address.
+    """
+    wanted = EntryFilter(body.reason, body.scope, body.source, body.since, body.until, body.with_lifted)
+    target = None if body.address is None else parse_intake(body.address)
+    if body.scope is not None:
+        await require_scopes(call.context, {body.scope})
+    below = _read_cursor(call.request)
+    found = await suppression.search(call.context, wanted, target=target, below=below, limit=body.limit)
+    with_address = target is not None or has_permission(call.key, Permission.EXPORT)
+    headers = {}
+    if len(found) == body.limit:
+        headers["Link"] = f'</v1/suppressions/search?cursor={found[-1].row.id}>; rel="next"'
+    entries = [_entry(entry, with_address=with_address) for entry in found]
+    return json_response({"entries": entries}, headers=headers)
+
+
+def _read_cursor(request: web.Request) -> int:
+    cursor = request.query.get("cursor")
+    if cursor is None:
+        return NEWEST
+    if not cursor.isascii() or not cursor.isdecimal() or int(cursor) > _ID_MAX:
+        raise InvalidInput("cursor: take it from the Link header of the page before")
+    return int(cursor)
+
+
+def _entry(found: FoundEntry, *, with_address: bool) -> Mapping[str, object]:
+    row = found.row
+    return {
+        "id": row.id,
+        **({"address": found.address} if with_address and found.address is not None else {}),
+        "kind": row.kind.value,
+        "channel": row.channel.value,
+        "scope": row.scope,
+        "reason": row.reason.value,
+        "source": row.source.value,
+        "since": row.since,
+        **({"lifted_at": row.lifted_at} if row.lifted_at else {}),
+        **({"batch": row.batch_id} if row.batch_id is not None else {}),
+    }
+
+
+async def lift(call: Call, body: LiftRequest) -> Mapping[str, object]:
+    """Lift one entry, by a named operator with a reason."""
+    number = call.request.match_info["id"]
+    if int(number) > _ID_MAX:
+        raise NotFound(f"no entry {number[:20]} stands")
+    actor = f"{call.key.actor} {body.operator}".strip()
+    await suppression.lift(call.context, int(number), actor=actor, why=body.why)
+    return {"id": int(number), "status": "lifted"}
+
+
+async def erase(call: Call, body: EraseRequest) -> Mapping[str, object]:
+    """Erase what identifies an address, and keep it suppressed."""
+    target = parse_intake(body.address)
+    if isinstance(target, Domain):
+        raise InvalidInput("address: one person's address is erased at a time, not a domain")
+    done = await suppression.erase(call.context, target, actor=call.key.actor)
+    return {"id": done.entry_id, "status": "erased" if done.is_new else "already"}
+
+
+OPERATIONS = (
+    Operation(
+        HTTPMethod.POST,
+        "/v1/suppressions",
+        "suppress",
+        "Record up to 10,000 opt-outs",
+        Permission.SUPPRESS,
+        suppress,
+        SuppressRequest,
+        SuppressResponse,
+        description="Each is answered on its own, and is in force for every decision that begins after the answer. "
+        "Sending the same again is harmless: it answers `already`. `@example.com` suppresses a whole domain.",
+    ),
+    Operation(
+        HTTPMethod.POST,
+        "/v1/suppressions/search",
+        "search",
+        "List entries by address, reason, source, scope or date",
+        Permission.REASONS,
+        search,
+        SearchRequest,
+        SearchResponse,
+        description="Newest first. The `Link` header names the next page; send the same body there.",
+    ),
+    Operation(
+        HTTPMethod.POST,
+        r"/v1/suppressions/{id:\d+}/lift",
+        "lift",
+        "Lift an entry, with a reason",
+        Permission.LIFT,
+        lift,
+        LiftRequest,
+        LiftResponse,
+        description="The entry stays in the history with who lifted it and why.",
+    ),
+    Operation(
+        HTTPMethod.POST,
+        "/v1/erasures",
+        "erase",
+        "Erase what identifies an address, and keep it suppressed",
+        Permission.STAFF,
+        erase,
+        EraseRequest,
+        EraseResponse,
+        description="Deletes the sealed address and all evidence. A keyed fingerprint stays and goes on suppressing.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What has to happen without anybody asking: for now, retention."""
