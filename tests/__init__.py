@@ -1,0 +1,1 @@
+"""Tests, by what must be running for them."""
