@@ -1,0 +1,372 @@
+"""The embedded PostgreSQL and the lock of a data folder, with real processes."""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from forbear.config import Settings
+from forbear.domain.errors import Busy, ListUnavailable, Misconfigured
+from forbear.local.account import SYSTEM_USER
+from forbear.local.cluster import open_cluster
+from forbear.local.credentials import OWNER, SERVICE, SUPERUSER, Credentials
+from forbear.local.leftovers import list_servers
+from forbear.local.lock import open_database
+from forbear.local.place import ELSEWHERE, find_place
+from tests.folders import make_home
+from tests.processes import is_alive, running, wait_for
+
+IS_ROOT = os.geteuid() == 0
+
+# A command that has the database open until its stdin ends.
+COMMAND = """
+import asyncio, sys
+from forbear.config import read_settings
+from forbear.domain.errors import ForbearError
+from forbear.local.lock import open_database
+
+async def main():
+    async with open_database(read_settings(), command=sys.argv[1]) as settings:
+        print(settings.database_url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+try:
+    asyncio.run(main())
+except ForbearError as error:
+    sys.exit(f"{type(error).__name__}: {error.detail}")
+"""
+
+DUPLICATE = """
+DO $$
+BEGIN
+    CREATE TEMP TABLE twice (word text PRIMARY KEY);
+    INSERT INTO twice VALUES ('secretive'), ('secretive');
+END $$
+"""
+
+
+@pytest.fixture
+def home():
+    with make_home() as folder:
+        yield folder
+
+
+@pytest.fixture
+async def started(home):
+    """A cluster that runs."""
+    home.mkdir()
+    home.chmod(0o711)
+    cluster = await open_cluster(home)
+    await cluster.start()
+    yield cluster
+    await cluster.stop()
+
+
+def command(home: Path, name: str, **environment: str):
+    return running([sys.executable, "-c", COMMAND, name], environment={"FORBEAR_DATA": str(home), **environment})
+
+
+async def ask(url: str, question: str):
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_a_server_that_listens_on_no_network_and_trusts_nobody(started):
+    assert await ask(started.url(SUPERUSER, "postgres"), "SHOW listen_addresses") == ""
+    rules = await ask(
+        started.url(SUPERUSER, "postgres"),
+        "SELECT array_agg(DISTINCT type || ' ' || auth_method) FROM pg_hba_file_rules",
+    )
+    assert rules == ["local scram-sha-256"]
+    wrong = started.url(OWNER).replace(started.credentials.forbear_owner, "guess")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(wrong)
+
+
+async def test_what_is_secret_is_closed_to_others(started):
+    assert mode(started.place.socket) == 0o700
+    assert mode(started.place.data) == 0o700
+    assert mode(started.place.socket / ".s.PGSQL.5432") == 0o700
+    assert mode(started.home / "postgres.json") == 0o600
+
+
+async def test_no_password_in_any_command_line_or_log(started):
+    secrets = [started.credentials.postgres, started.credentials.forbear_owner, started.credentials.forbear_service]
+    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in list_servers(started.place.data)]
+    lines += [log.read_text() for log in (started.place.data / "log").iterdir()]
+    assert not [secret for secret in secrets for line in lines if secret in line]
+
+
+async def test_it_keeps_what_it_confirms(started):
+    url = started.url(SUPERUSER, "postgres")
+    assert [await ask(url, f"SHOW {name}") for name in ("fsync", "synchronous_commit", "data_checksums")] == ["on"] * 3
+    assert (
+        await ask(started.url(SERVICE), "SELECT pg_encoding_to_char(encoding) || datcollate FROM pg_database LIMIT 1")
+        == "UTF8C"
+    )
+
+
+async def test_fsync_cannot_be_turned_off_for_it(started):
+    async def alter():
+        connection = await asyncpg.connect(started.url(SUPERUSER, "postgres"))
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("ALTER SYSTEM SET listen_addresses = '*'")
+        await connection.close()
+
+    await alter()
+    await started.stop()
+    await started.start()
+    url = started.url(SUPERUSER, "postgres")
+    assert [await ask(url, f"SHOW {name}") for name in ("fsync", "listen_addresses")] == ["on", ""]
+
+
+async def test_the_service_owns_nothing_and_the_owner_owns_the_database(started):
+    assert (
+        await ask(started.url(OWNER), "SELECT datdba::regrole::text FROM pg_database WHERE datname = 'forbear'")
+        == OWNER
+    )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await ask(started.url(SERVICE), "CREATE TABLE mine ()")
+
+
+async def test_a_failing_statement_leaves_no_value_in_the_log(started):
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await ask(started.url(SERVICE), "SELECT 1/0 AS secretive")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await ask(started.url(SERVICE), DUPLICATE)
+    text = "".join(log.read_text() for log in (started.place.data / "log").iterdir())
+    assert "division by zero" in text
+    assert "secretive" not in text
+
+
+async def test_it_runs_under_an_account_that_is_not_root(started):
+    status = Path(f"/proc/{started.pid}/status").read_text()
+    uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+    assert "0" not in uids
+    if IS_ROOT:
+        assert started.place.data.owner() == SYSTEM_USER
+
+
+async def test_a_closed_parent_stays_closed_and_the_files_go_elsewhere():
+    with make_home(is_closed=True) as home:
+        settings = Settings(data=home)
+        async with open_database(settings) as opened:
+            assert await ask(opened.database_url, "SELECT 1") == 1
+        place = find_place(home)
+        assert place.folder.is_relative_to(ELSEWHERE if IS_ROOT else home)
+        assert mode(home.parent) == 0o700
+        async with open_database(settings) as opened:
+            assert await ask(opened.database_url, "SELECT 1") == 1
+        assert find_place(home) == place
+
+
+async def test_a_path_too_long_for_a_socket_gets_one_in_the_temporary_folder():
+    with make_home() as home:
+        long = home.parent / ("x" * 60) / ("y" * 60)
+        long.parent.mkdir(mode=0o711)
+        async with open_database(Settings(data=long)) as opened:
+            assert await ask(opened.database_url, "SELECT 1") == 1
+        socket = find_place(long).socket
+        assert socket.parent == Path("/tmp")  # noqa: S108 - where it is expected, and closed
+        assert mode(socket) == 0o700
+        async with open_database(Settings(data=long)) as opened:
+            assert str(socket) in opened.database_url
+        socket.rmdir()
+        async with open_database(Settings(data=long)) as opened:
+            assert await ask(opened.database_url, "SELECT 1") == 1
+        find_place(long).socket.rmdir()
+
+
+async def test_a_wrong_pid_file_is_not_believed(started):
+    await started.stop()
+    for pid in (os.getpid(), 1, 999_999_999):
+        (started.place.data / "postmaster.pid").write_text(f"{pid}\n{started.place.data}\n1\n5432\n\n\n")
+        (started.place.socket / ".s.PGSQL.5432.lock").write_text(f"{pid}\n")
+        await started.start()
+        assert await ask(started.url(SERVICE), "SELECT 1") == 1
+        await started.stop()
+
+
+async def test_started_again_after_the_server_was_killed_with_every_committed_row(started):
+    connection = await asyncpg.connect(started.url(OWNER))
+    await connection.execute("CREATE TABLE kept (number int)")
+    busy = asyncio.create_task(connection.execute("SELECT pg_sleep(600)"))
+    for number in range(20):
+        await ask(started.url(OWNER), f"INSERT INTO kept VALUES ({number})")  # noqa: S608 - a number of ours
+    os.kill(started.pid, signal.SIGKILL)
+    await started.wait()
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await busy
+    await started.start()
+    assert await ask(started.url(OWNER), "SELECT count(*) FROM kept") == 20
+
+
+async def test_a_list_whose_files_are_gone_is_never_made_anew(started):
+    await started.stop()
+    started.place.data.rename(started.place.data.with_name("moved"))
+    with pytest.raises(Misconfigured, match="is missing"):
+        await open_cluster(started.home)
+    started.place.data.with_name("moved").rename(started.place.data)
+    (started.home / "postgres.json").unlink()
+    with pytest.raises(Misconfigured, match="put that back"):
+        await open_cluster(started.home)
+
+
+async def test_making_it_may_be_interrupted_at_any_point(home):
+    home.mkdir()
+    home.chmod(0o711)
+    cluster = await open_cluster(home)
+    assert not Credentials.find(home).is_initialised
+    again = await open_cluster(home)
+    assert again.credentials.url(OWNER, again.place.socket) == cluster.credentials.url(OWNER, cluster.place.socket)
+    cluster.place.data.rename(cluster.place.folder / "data.new")
+    finished = await open_cluster(home)
+    await finished.start()
+    assert Credentials.find(home).is_initialised
+    await finished.stop()
+
+
+async def test_a_server_that_cannot_start_says_why(started):
+    await started.stop()
+    with (started.place.data / "postgresql.conf").open("a") as file:
+        file.write("shared_buffers = nonsense\n")
+    with pytest.raises(ListUnavailable, match="shared_buffers"):
+        await started.start()
+    assert not list_servers(started.place.data)
+
+
+async def test_a_database_of_another_version_is_named(started):
+    await started.stop()
+    (started.place.data / "PG_VERSION").write_text("12\n")
+    with pytest.raises(Misconfigured, match="made by PostgreSQL 12"):
+        await open_cluster(started.home)
+
+
+async def test_a_command_starts_the_server_and_stops_it_again(home):
+    async with open_database(Settings(data=home)) as settings:
+        assert await ask(settings.database_url, "SELECT current_user::text") == SERVICE
+        assert await ask(settings.migrate_url, "SELECT current_user::text") == OWNER
+        assert list_servers(find_place(home).data)
+    assert not list_servers(find_place(home).data)
+
+
+async def test_with_a_database_url_nothing_is_started(home):
+    given = Settings(database_url="postgresql://somewhere/else")
+    async with open_database(given) as settings:
+        assert settings is given
+
+
+async def test_a_command_that_needs_a_list_does_not_make_one(home):
+    with pytest.raises(ListUnavailable, match="there is no list"):
+        async with open_database(Settings(data=home), may_create=False):
+            pass
+    assert not home.exists()
+
+
+async def test_the_second_command_waits_and_says_for_whom(home):
+    async with command(home, "import") as first:
+        await first.stdout.readline()
+        async with command(home, "export") as second:
+            said = (await second.stderr.readline()).decode()
+            assert f"waiting for import (process {first.pid}, since " in said
+            first.stdin.close()
+            assert (await second.stdout.readline()).startswith(b"postgresql://")
+            second.stdin.close()
+            assert await second.wait() == 0
+            assert await second.stderr.read() == b""
+
+
+async def test_waiting_ends_in_time_and_names_the_holder(home):
+    async with command(home, "import") as first:
+        await first.stdout.readline()
+        settings = Settings(data=home, lock_wait_seconds=0)
+        with pytest.raises(Busy, match=rf"import \(process {first.pid}, "):
+            async with open_database(settings):
+                pass
+
+
+async def test_a_command_joins_a_service_that_is_up(home):
+    async with command(home, "web") as service:
+        url = (await service.stdout.readline()).decode().strip()
+        async with open_database(Settings(data=home), command="check") as settings:
+            assert settings.database_url == url
+            assert await ask(settings.migrate_url, "SELECT 1") == 1
+        assert await ask(url, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_a_command_that_is_ended_leaves_no_server_and_no_lock(home, number):
+    async with command(home, "import") as process:
+        await process.stdout.readline()
+        data = find_place(home).data
+        os.kill(process.pid, number)
+        await wait_for(lambda: not is_alive(process.pid) or process.stdin.close(), "the end of the command")
+        await wait_for(lambda: not list_servers(data), "the end of PostgreSQL")
+    async with open_database(Settings(data=home)) as settings:
+        assert await ask(settings.database_url, "SELECT 1") == 1
+
+
+async def test_the_next_command_waits_for_a_server_that_is_still_ending(home):
+    async with command(home, "import") as process:
+        url = (await process.stdout.readline()).decode().strip()
+        # A stopped backend cannot end, and so neither can its server: it outlives the command that was killed.
+        connection = await asyncpg.connect(url)
+        backend = await connection.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        process.kill()
+        await process.wait()
+        data = find_place(home).data
+        opening = asyncio.create_task(_ask_once(home))
+        await wait_for(lambda: "next" in (home / "lock").read_text(), "the next command to hold the lock")
+        assert backend in list_servers(data)
+        os.kill(backend, signal.SIGCONT)
+        assert await opening == 1
+        connection.terminate()
+
+
+async def test_a_server_that_was_killed_comes_back_while_the_command_runs(home):
+    async with command(home, "worker") as process:
+        url = (await process.stdout.readline()).decode().strip()
+        place = find_place(home)
+        killed = int((place.data / "postmaster.pid").read_text().split()[0])
+        os.kill(killed, signal.SIGKILL)
+        assert "PostgreSQL has ended (signal 9)" in (await process.stderr.readline()).decode()
+        await wait_for(lambda: _is_ready_again(home, killed), "PostgreSQL to be back")
+        assert await ask(url, "SELECT 1") == 1
+
+
+async def test_somebody_else_is_told_whose_folder_it_is(home):
+    home.mkdir()
+    (home / "lock").mkdir()
+    with pytest.raises(Misconfigured, match=f"the data folder {home} cannot be used"):
+        async with open_database(Settings(data=home)):
+            pass
+
+
+async def _ask_once(home: Path) -> int:
+    async with open_database(Settings(data=home), command="next") as settings:
+        return await ask(settings.database_url, "SELECT 1")
+
+
+def _is_ready_again(home: Path, killed: int) -> bool:
+    words = json.loads((home / "lock").read_text() or "{}")
+    pid_file = find_place(home).data / "postmaster.pid"
+    return (
+        words.get("state") == "ready"
+        and pid_file.exists()
+        and not is_alive(killed)
+        and pid_file.read_text().split()[0] != str(killed)
+    )
