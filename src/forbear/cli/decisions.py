@@ -1,0 +1,229 @@
+"""check, scrub, explain."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated
+from uuid import uuid4
+
+import orjson
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from forbear.cli.running import (
+    Addresses,
+    AsJson,
+    Data,
+    PurposeName,
+    Scope,
+    errors,
+    operator_name,
+    output,
+    read_addresses,
+    run_with_context,
+)
+from forbear.domain.address import parse_address
+from forbear.domain.errors import InvalidInput
+from forbear.domain.suppression import Purpose
+from forbear.services import decision
+from forbear.services.context import Context
+from forbear.services.decision import Question
+from forbear.services.explain import ExplainedEntry, Explanation
+from forbear.services.explain import explain as explain_address
+from forbear.services.scrub import BATCH_BYTES, Output, Scrub, ScrubOptions
+
+_BATCH = 10_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(check)
+    app.command()(scrub)
+    app.command()(explain)
+
+
+def read_question(purpose: str, scope: str) -> Question:
+    """Read what is to be sent. Raises `InvalidInput`."""
+    try:
+        return Question(Purpose(purpose), scope)
+    except ValueError as error:
+        raise InvalidInput(f"--purpose is one of: {', '.join(Purpose)}") from error
+
+
+def check(
+    addresses: Addresses = None,
+    purpose: PurposeName = "marketing",
+    scope: Scope = "*",
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Decide about single addresses: deliver, suppress (and why) or invalid."""
+
+    async def work(context: Context) -> None:
+        question = read_question(purpose, scope)
+        given = read_addresses(addresses)
+        for place in range(0, len(given), _BATCH):
+            batch = given[place : place + _BATCH]
+            checked = await decision.check(context, batch, question)
+            for address, verdict in zip(batch, checked.verdicts, strict=True):
+                reason = {"reason": verdict.reason} if verdict.reason else {}
+                if as_json:
+                    output.print(
+                        orjson.dumps({"address": address, "verdict": verdict.outcome.value, **reason}).decode()
+                    )
+                else:
+                    output.print(f"{verdict.outcome.value:<9} {verdict.reason or '-':<17} {address}")
+
+    run_with_context(work, data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where a scrub reads and writes; the outputs appear under their names only when all is done."""
+
+    source: IO[bytes]
+    size: int | None
+    kept: IO[bytes]
+    refused: IO[bytes] | None
+
+
+def scrub(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The list, as CSV; - for stdin.")],
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="The rows that may be mailed; - for stdout.")
+    ],
+    purpose: PurposeName = "marketing",
+    scope: Scope = "*",
+    column: Annotated[str | None, typer.Option(help="The address column: its name, or its position from 1.")] = None,
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help="Whether the first row names the columns.")
+    ] = None,
+    refused: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the other rows there, each with verdict and reason.")
+    ] = None,
+    links: Annotated[bool, typer.Option("--links", help="Add personal unsubscribe and preference links.")] = False,
+    campaign: Annotated[str, typer.Option(help="Name of the campaign, carried by the links.")] = "",
+    data: Data = None,
+) -> None:
+    """Filter a whole send list."""
+    if str(file) != "-" and out.exists() and file.exists() and out.samefile(file):
+        raise typer.BadParameter("the output must not be the list itself", param_hint="--output")
+
+    async def work(context: Context) -> None:
+        options = ScrubOptions(read_question(purpose, scope), column, header, links=links, campaign=campaign)
+        run = Scrub(context, uuid4(), options, operator_name(), with_refused=refused is not None)
+        with _open_files(file, out, refused) as files, _progress(files.size) as progress:
+            await run.run(_read_file(files.source, progress), _writer(files))
+        _show_counts(run)
+
+    run_with_context(work, data)
+
+
+@contextmanager
+def _open_files(file: Path, out: Path, refused: Path | None) -> Iterator[_Files]:
+    with ExitStack() as stack:
+        is_stdin = str(file) == "-"
+        source = sys.stdin.buffer if is_stdin else stack.enter_context(file.open("rb"))
+        size = None if is_stdin else os.fstat(source.fileno()).st_size
+        kept = sys.stdout.buffer if str(out) == "-" else stack.enter_context(write_aside(out))
+        other = None if refused is None else stack.enter_context(write_aside(refused))
+        yield _Files(source, size, kept, other)
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file that appears under its name only when the block ends well, complete and on disk."""
+    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        with aside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+async def _read_file(source: IO[bytes], progress: Progress) -> AsyncIterator[bytes]:
+    task = progress.task_ids[0]
+    while chunk := source.read(BATCH_BYTES):
+        yield chunk
+        progress.advance(task, len(chunk))
+
+
+def _writer(files: _Files):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a closure of the Sink type
+    async def write(written: Output) -> None:
+        files.kept.write(written.rows)
+        if files.refused is not None:
+            files.refused.write(written.refused)
+
+    return write
+
+
+@contextmanager
+def _progress(size: int | None) -> Iterator[Progress]:
+    columns = (TextColumn("filtering"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        progress.add_task("filtering", total=size)
+        yield progress
+
+
+def _show_counts(run: Scrub) -> None:
+    counts = run.counts
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_row("rows", f"{counts.rows:,}")
+    table.add_row("deliver", f"{counts.deliver:,}")
+    for reason, number in sorted(counts.suppress.items()):
+        table.add_row(f"suppress: {reason}", f"{number:,}")
+    table.add_row("invalid", f"{counts.invalid:,}")
+    table.add_row("duplicate", f"{counts.duplicate:,}")
+    errors.print(table)
+    if counts.blank_lines:
+        errors.print(f"{counts.blank_lines:,} blank lines were left out")
+    errors.print(f"as of {run.as_of:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def explain(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="- reads it from stdin.")],
+    purpose: PurposeName = "marketing",
+    scope: Scope = "*",
+    data: Data = None,
+) -> None:
+    """Say why an address is or is not let through."""
+
+    async def work(context: Context) -> Explanation:
+        given = read_addresses([address])
+        return await explain_address(context, parse_address(given[0]), read_question(purpose, scope))
+
+    explanation = run_with_context(work, data)
+    verdict = explanation.verdict
+    output.print(f"{verdict.outcome.value}{f' ({verdict.reason})' if verdict.reason else ''}")
+    output.print(explanation.rule)
+    for entry in explanation.entries:
+        _show_entry(entry)
+    for opt_in in explanation.grants:
+        state = f"lifted {opt_in.lifted_at:%Y-%m-%d %H:%M}" if opt_in.lifted_at else "stands"
+        output.print(f"\ngrant {opt_in.id}: {opt_in.scope} since {opt_in.granted_at:%Y-%m-%d %H:%M} UTC, {state}")
+
+
+def _show_entry(entry: ExplainedEntry) -> None:
+    state = entry.state
+    standing = f"lifted {state.lifted_at:%Y-%m-%d %H:%M} UTC" if state.lifted_at else "stands"
+    output.print(
+        f"\nentry {state.id}: {state.reason.value} of {state.scope} by {state.source.value} "
+        f"since {state.since:%Y-%m-%d %H:%M} UTC, {standing}"
+    )
+    for line in entry.history:
+        event = line.event
+        batch = f" (batch {event.batch_id})" if event.batch_id is not None else ""
+        output.print(f"  {event.at:%Y-%m-%d %H:%M:%S} {event.action} by {event.source.value}, {event.actor}{batch}")
+        for name, value in (line.evidence or {}).items():
+            output.print(f"      {name}: {value}")
