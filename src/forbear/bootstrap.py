@@ -29,7 +29,7 @@ from forbear.services.context import Context, Options
 from forbear.services.key_file import load_keys, prepare_keys, rotate_sealing_key
 from forbear.store import scope as scope_store
 from forbear.store import server as server_store
-from forbear.store.database import Database, open_database, open_owner_connection
+from forbear.store.database import open_database, open_owner_connection
 from forbear.web.app import make_app
 from forbear.web.keys import WebOptions
 from forbear.web.metrics import make_metrics_app
@@ -78,13 +78,13 @@ async def ensure_local_api_key(settings: Settings) -> str:
     """The API key of this installation's own data folder, made at the first call and the same ever after."""
     path = settings.data_dir / LOCAL_KEY_FILE
     async with open_context(settings) as context:
-        if path.exists():  # noqa: ASYNC240 - once, before anything is served
-            secret = path.read_text(encoding="ascii").strip()  # noqa: ASYNC240
+        if path.exists():
+            secret = path.read_text(encoding="ascii").strip()
             try:
                 await api_keys.find_api_key(context, secret)
             except Unauthenticated:
                 # The folder was kept and the list is another, or the key was revoked: make one that works.
-                path.unlink()  # noqa: ASYNC240
+                path.unlink()
             else:
                 return secret
         _, secret = await api_keys.add_api_key(context, LOCAL_KEY_NAME, permissions=list(Permission))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from openapi_pydantic import OpenAPI
-from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from forbear import __version__
 from forbear.web.api import Operation
@@ -32,25 +32,37 @@ def make_document(operations: Sequence[Operation], public_url: str) -> dict[str,
     for operation in operations:
         path = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", operation.path)
         paths.setdefault(path, {})[operation.method.lower()] = _describe(operation, path)
-    document = OpenAPI.model_validate(
-        {
-            "info": {
-                "title": "Forbear",
-                "version": __version__,
-                "description": "Decides whether a message may be sent to an address, and keeps that answer.",
-                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            },
-            "servers": [{"url": public_url}],
-            "security": [{"api_key": []}],
-            "paths": paths,
-            "components": {
-                "securitySchemes": {"api_key": {"type": "http", "scheme": "bearer"}},
-                "schemas": {"Problem": _PROBLEM, "SuppressionItem": SuppressionItem.model_json_schema()},
-            },
-        }
-    )
-    built = construct_open_api_with_schema_class(document)
-    return built.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Forbear",
+            "version": __version__,
+            "description": "Decides whether a message may be sent to an address, and keeps that answer.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": public_url}],
+        "security": [{"api_key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"api_key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {**_schemas(operations), "Problem": dict(_PROBLEM)},
+        },
+    }
+
+
+def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    requests: set[type[BaseModel]] = {item.request for item in operations if item.request is not None}
+    responses: set[type[BaseModel]] = {item.response for item in operations if item.response is not None}
+    models: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
+        *((model, "validation") for model in {*requests, SuppressionItem}),
+        *((model, "serialization") for model in responses),
+    ]
+    _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    return dict(sorted(found["$defs"].items()))
+
+
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
 
 
 _PROBLEM: Mapping[str, Any] = {
@@ -77,8 +89,7 @@ def _describe(operation: Operation, path: str) -> dict[str, Any]:
         "responses": {str(int(operation.status)): _answer(operation), **_refusals()},
     }
     if operation.request is not None:
-        schema: PydanticSchema[Any] = PydanticSchema(schema_class=operation.request)
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        described["requestBody"] = {"required": True, "content": _reference(operation.request)}
     elif "request" in operation.extra:
         described["requestBody"] = {"required": True, "content": operation.extra["request"]}
     return described
@@ -89,8 +100,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
         return {"description": operation.summary, "content": operation.extra["response"]}
     if operation.response is None:
         return {"description": operation.summary}
-    schema: PydanticSchema[Any] = PydanticSchema(schema_class=operation.response)
-    return {"description": operation.summary, "content": {"application/json": {"schema": schema}}}
+    return {"description": operation.summary, "content": _reference(operation.response)}
 
 
 def _refusals() -> dict[str, Any]:

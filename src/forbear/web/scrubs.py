@@ -230,8 +230,26 @@ async def show_scrub(call: Call) -> web.Response:
 
 
 _TEXT = {"schema": {"type": "string"}}
-OPERATIONS = tuple(
-    Operation(
+_FLAGS = {"enum": ["true", "false"]}
+_QUERY = (
+    ("purpose", "What the message is for.", True, {"enum": [item.value for item in Purpose]}),
+    ("scope", "`*`, a brand, or a topic of a brand.", True, {}),
+    ("column", "Name of the address column, or its position from 1. Default: the one that fits.", False, {}),
+    ("header", "Whether the first record names the columns.", False, {"enum": list(_HEADER)}),
+    (
+        "rows",
+        "Which rows come out; others than `deliver` need the permission `reasons`.",
+        False,
+        {"enum": [item.value for item in RowChoice]},
+    ),
+    ("links", "Whether to add unsubscribe_url, preferences_url and return_path.", False, _FLAGS),
+    ("campaign", "Name of the campaign, carried by the links.", False, {}),
+    ("channel", "How the message travels.", False, {"enum": [Channel.EMAIL.value]}),
+)
+
+
+def _scrub_operation(method: HTTPMethod) -> Operation:
+    return Operation(
         method,
         "/v1/scrubs",
         f"scrub_{method.value.lower()}",
@@ -241,38 +259,13 @@ OPERATIONS = tuple(
         description="The list in, the rows that may be mailed out, byte for byte and in order, duplicates once. "
         "The header `Scrub-Id` names the record of the run. An answer that could not be completed ends without its "
         "last chunk. PUT is the same, for `curl -T`.",
-        extra={
-            "parameters": [
-                ("purpose", "What the message is for.", True, {"enum": [item.value for item in Purpose]}),
-                ("scope", "`*`, a brand, or a topic of a brand.", True, {}),
-                (
-                    "column",
-                    "Name of the address column, or its position from 1. Default: the one that fits.",
-                    False,
-                    {},
-                ),
-                ("header", "Whether the first record names the columns.", False, {"enum": ["auto", "true", "false"]}),
-                (
-                    "rows",
-                    "Which rows come out; others than `deliver` need the permission `reasons`.",
-                    False,
-                    {"enum": ["deliver", "refused", "all"]},
-                ),
-                (
-                    "links",
-                    "Whether to add unsubscribe_url, preferences_url and return_path.",
-                    False,
-                    {"enum": ["true", "false"]},
-                ),
-                ("campaign", "Name of the campaign, carried by the links.", False, {}),
-                ("channel", "How the message travels.", False, {"enum": ["email"]}),
-            ],
-            "request": {CSV: _TEXT},
-            "response": {CSV: _TEXT},
-        },
+        extra={"parameters": _QUERY, "request": {CSV: _TEXT}, "response": {CSV: _TEXT}},
     )
-    for method in (HTTPMethod.POST, HTTPMethod.PUT)
-) + (
+
+
+OPERATIONS = (
+    _scrub_operation(HTTPMethod.POST),
+    _scrub_operation(HTTPMethod.PUT),
     Operation(
         HTTPMethod.GET,
         "/v1/scrubs/{id}",
