@@ -52,9 +52,10 @@ def make_document(operations: Sequence[Operation], public_url: str) -> dict[str,
 
 def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
     requests: set[type[BaseModel]] = {item.request for item in operations if item.request is not None}
+    requests.add(SuppressionItem)
     responses: set[type[BaseModel]] = {item.response for item in operations if item.response is not None}
     models: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
-        *((model, "validation") for model in {*requests, SuppressionItem}),
+        *((model, "validation") for model in requests),
         *((model, "serialization") for model in responses),
     ]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")

@@ -229,9 +229,9 @@ async def show_scrub(call: Call) -> web.Response:
     return json_response(answer)
 
 
-_TEXT = {"schema": {"type": "string"}}
-_FLAGS = {"enum": ["true", "false"]}
-_QUERY = (
+_TEXT: Final = {"schema": {"type": "string"}}
+_FLAGS: Final = {"enum": ["true", "false"]}
+_QUERY: Final[tuple[tuple[str, str, bool, Mapping[str, object]], ...]] = (
     ("purpose", "What the message is for.", True, {"enum": [item.value for item in Purpose]}),
     ("scope", "`*`, a brand, or a topic of a brand.", True, {}),
     ("column", "Name of the address column, or its position from 1. Default: the one that fits.", False, {}),
