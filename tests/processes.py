@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,19 +34,22 @@ def is_alive(pid: int) -> bool:
 
 @asynccontextmanager
 async def running(
-    arguments: Sequence[str | Path], *, environment: Mapping[str, str] = {}, folder: Path = ROOT, **how
+    arguments: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] = {},
+    stderr_file: Path | None = None,
+    folder: Path = ROOT,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program of which we read stdout and stderr; it is killed at the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        *map(str, arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
-        cwd=folder,
-        limit=16 * 1024 * 1024,
-        **how,
-    )
+    """Run a program of which we read stdout, and stderr unless a file takes it; it is killed if it still runs."""
+    with stderr_file.open("wb") if stderr_file else nullcontext(asyncio.subprocess.PIPE) as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *map(str, arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
+            cwd=folder,
+        )
     try:
         yield process
     finally:

@@ -32,11 +32,14 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None,
+        repr=False,
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
         description="PostgreSQL (15 or newer) for the service's role. Without it an embedded server is used.",
     )
     migrate_url: str | None = Field(
-        None, description="The same database for the role that owns the tables; used by migrate and start only."
+        None,
+        repr=False,
+        description="The same database for the role that owns the tables; used by migrate and start only.",
     )
     keys: Path | None = Field(None, description="Key file. Default: keys.json in the data folder.")
     http: str = Field("127.0.0.1:8080", description="HOST:PORT where the web process listens. Port 0 takes a free one.")
