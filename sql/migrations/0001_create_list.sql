@@ -11,7 +11,7 @@ CREATE TYPE source AS ENUM (
     'api', 'import', 'gpc', 'erasure', 'operator'
 );
 CREATE TYPE event_action AS ENUM ('asserted', 'already', 'lifted', 'undone', 'granted', 'revoked');
-CREATE TYPE batch_status AS ENUM ('staged', 'applying', 'applied', 'undoing', 'undone');
+CREATE TYPE batch_status AS ENUM ('staging', 'staged', 'applying', 'applied', 'undoing', 'undone', 'discarded');
 CREATE TYPE scrub_status AS ENUM ('running', 'done', 'failed');
 
 -- Keys that this list was written with. A process that lacks one must not run.
@@ -68,7 +68,7 @@ CREATE TABLE entries (
     scope text NOT NULL,
     reason reason NOT NULL,
     source source NOT NULL,
-    batch_id bigint REFERENCES batches,
+    batch_id bigint,
     canon_version smallint NOT NULL,
     since timestamptz NOT NULL,
     asserted_at timestamptz NOT NULL,
@@ -78,7 +78,7 @@ CREATE TABLE entries (
 );
 CREATE INDEX entries_wide_fingerprint ON entries (wide_fingerprint) WHERE wide_fingerprint IS NOT NULL;
 CREATE INDEX entries_changed_xid ON entries (changed_xid);
-CREATE INDEX entries_batch_id ON entries (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX entries_batch_id ON entries (batch_id, id) WHERE batch_id IS NOT NULL;
 
 CREATE TABLE grants (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -95,22 +95,23 @@ CREATE TABLE grants (
 CREATE INDEX grants_changed_xid ON grants (changed_xid);
 
 -- What happened, for ever: fingerprints and ids only. The service's role may add and read, never change.
+-- Batches, entries and grants cannot be deleted, so nothing references them by a foreign key: each would cost a
+-- look-up for every row of an import, half as much again as all the rest.
 CREATE TABLE events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     action event_action NOT NULL,
-    entry_id bigint REFERENCES entries,
-    grant_id bigint REFERENCES grants,
+    entry_id bigint,
+    grant_id bigint,
     fingerprint bytea NOT NULL,
     channel channel NOT NULL,
     scope text NOT NULL,
     reason reason,
     source source NOT NULL,
-    batch_id bigint REFERENCES batches,
+    batch_id bigint,
     actor text NOT NULL
 );
 CREATE INDEX events_entry_id ON events (entry_id);
-CREATE INDEX events_batch_id ON events (batch_id) WHERE batch_id IS NOT NULL;
 
 -- What proves an event, sealed; retention and erasure may empty it.
 CREATE TABLE evidence (
@@ -128,20 +129,21 @@ CREATE TABLE addresses (
     sealed bytea NOT NULL
 );
 
--- Rows of an import on their way into the list; emptied as they are applied.
+-- Rows of an import on their way into the list; deleted as they are applied.
 CREATE TABLE import_rows (
-    batch_id bigint NOT NULL REFERENCES batches,
-    line bigint NOT NULL,
+    batch_id bigint NOT NULL,
     fingerprint bytea NOT NULL,
     wide_fingerprint bytea,
     kind entry_kind NOT NULL,
     channel channel NOT NULL,
     scope text NOT NULL,
     reason reason NOT NULL,
+    source source NOT NULL,
     since timestamptz NOT NULL,
-    sealed bytea NOT NULL,
-    PRIMARY KEY (batch_id, line)
+    asserted_at timestamptz NOT NULL,
+    sealed bytea
 );
+CREATE INDEX import_rows_batch_id ON import_rows (batch_id, fingerprint);
 
 CREATE TABLE scrubs (
     id uuid PRIMARY KEY,
