@@ -138,6 +138,8 @@ def _parse_exact(raw: str) -> Address:
     address = _make_address(raw, local, domain)
     _check_domain(address.domain)
     _check_lengths(address, local)
+    if _INVISIBLE.search(raw) or _JOINER.search(raw):
+        raise InvalidAddress("there are invisible characters in it")
     if not _is_valid(raw):
         raise InvalidAddress(f"the {'part before the @' if _is_valid(f'a@{domain}') else 'domain'} is not valid")
     return address
@@ -187,7 +189,7 @@ _BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200c\u200d"
 _AROUND = _BLANK + ",;"
 _NAMED = re.compile(r'(?P<name>(?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)<(?P<inner>[^<>]*)>', re.DOTALL)
 _MAILTO = re.compile(r"mailto:(?P<inner>[^?]*)(?:\?.*)?", re.DOTALL | re.IGNORECASE)
-_IN_QUOTES = re.compile(r"""(?P<quote>["'])(?P<inner>[^"']*)(?P=quote)""", re.DOTALL)
+_IN_QUOTES = re.compile(r"""(?P<quote>["'])(?P<inner>(?:(?!(?P=quote)).)*)(?P=quote)""", re.DOTALL)
 
 
 def _unwrap(text: str) -> str:
@@ -211,7 +213,7 @@ def _unwrap(text: str) -> str:
 
 def _check_name(name: str, inner: str) -> None:
     """Refuse `ann@example.com, Bob <bob@example.com>`, but not a program that repeats the address as the name."""
-    spoken = QUOTED.sub("", name).strip(_AROUND)
+    spoken = QUOTED.sub("", name).strip(_AROUND + "'")
     if "@" in spoken and spoken.lower() != inner.strip(_AROUND).lower():
         raise InvalidAddress("there is more than one address")
 
