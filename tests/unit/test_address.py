@@ -60,6 +60,7 @@ def test_readers_say_what_the_golden_file_says(row):
         (f"ann@{'b' * 64}.com", "a part of the domain is longer than 63 octets"),
         (f"ann@{'b.' * 126}com", "the domain is longer than 253 octets"),
         (f"{'a' * 64}@{'b.' * 94}com", "the address is longer than 254 octets"),
+        ("a" * 64 + "@" + ("b" * 54 + "\u00fc.") * 3 + "com", "the address is longer than 254 octets"),
         (f"{'a' * 1000}@example.com", "it is longer than 1000 characters"),
     ],
 )
