@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from forbear.domain.errors import InvalidList
 from forbear.index.list_layout import DELIMITERS
 from forbear.index.send_list import ListOptions, ListReader, Rows
+from tests.make import write_send_list
+from tests.oracle import read_list
 
 BOM = b"\xef\xbb\xbf"
 
@@ -148,6 +150,18 @@ def test_records_with_added_fields_parse_to_the_old_fields_and_the_new(written, 
         (fields,) = parse(record.decode(), delimiter)
         (extended,) = parse(reader.layout.record_with(record, values).decode(), delimiter)
         assert extended == [*fields, *[""] * (width - len(fields)), *values]
+
+
+def test_lists_as_real_ones_look_are_cut_as_the_oracle_cuts_them(tmp_path):
+    path, again = tmp_path / "list.csv", tmp_path / "again.csv"
+    write_send_list(path, 3000, seed=7, odd=0.5)
+    write_send_list(again, 3000, seed=7, odd=0.5)
+    assert path.read_bytes() == again.read_bytes()
+    reader, rows = read(path.read_bytes(), size=4000)
+    expected = read_list(path, ",")[1:]
+    assert (reader.rows, reader.layout.column_label) == (3000, "email")
+    assert rows.records == [record.encode("latin-1") for record, _ in expected]
+    assert rows.cells == [fields[0].encode("latin-1") if len(fields) <= 5 else None for _, fields in expected]
 
 
 def test_short_records_are_filled_up_before_values_are_added():
