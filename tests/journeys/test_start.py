@@ -25,6 +25,14 @@ def home():
         yield folder
 
 
+@pytest.fixture(scope="module")
+async def shared():
+    """A service for tests after which it is as before."""
+    with make_home() as folder:
+        async with started(folder) as service:
+            yield service
+
+
 @asynccontextmanager
 async def command(home: Path, *arguments: str):
     environment = {"FORBEAR_DATA": str(home)}
@@ -59,14 +67,6 @@ async def test_started_again_it_has_the_same_key_and_the_same_list(home):
         assert await second.check("anna@example.com") == "suppress"
 
 
-async def test_only_the_line_for_scripts_on_stdout(home):
-    async with started(home) as service:
-        service.process.send_signal(signal.SIGTERM)
-        assert await service.process.stdout.read() == b""
-        assert re.search(r"PostgreSQL is up \(\d+\.\d s\)", service.stderr)
-        assert service.api_key not in service.stderr
-
-
 async def test_what_it_prints_for_a_person_can_be_pasted(home):
     async with launched(home) as service:
         text = ""
@@ -89,6 +89,10 @@ async def test_a_signal_ends_everything(home, number):
         assert service.find_child("web")
         assert service.find_child("worker")
         assert await service.end(number) == 0
+        # Scripts read the one line alone from stdout; progress is for people, and keys are for neither log.
+        assert await service.process.stdout.read() == b""
+        assert re.search(r"PostgreSQL is up \(\d+\.\d s\)", service.stderr)
+        assert service.api_key not in service.stderr
 
 
 async def test_ended_while_it_is_still_setting_up(home):
@@ -103,8 +107,7 @@ async def test_killed_it_takes_everything_with_it_and_the_list_is_kept(home):
     async with started(home) as service:
         await service.suppress("anna@example.com")
         assert await service.end(signal.SIGKILL) == -signal.SIGKILL
-    async with started(home) as service:
-        assert await service.check("anna@example.com") == "suppress"
+    assert "suppress" in await run(home, "check", "anna@example.com")
 
 
 async def test_killed_and_started_at_once_on_the_same_port(home):
@@ -117,25 +120,23 @@ async def test_killed_and_started_at_once_on_the_same_port(home):
             assert await again.is_ready()
 
 
-async def test_postgresql_killed_while_up_comes_back_with_the_list(home):
-    async with started(home) as service:
-        await service.suppress("anna@example.com")
-        killed = service.find_postmaster()
-        os.kill(killed, signal.SIGKILL)
-        await wait_for(lambda: "PostgreSQL has ended (signal 9)" in service.stderr, "the loss to be noticed")
-        await service.wait_for_status(200)
-        assert service.find_postmaster() != killed
-        assert await service.check("anna@example.com") == "suppress"
+async def test_postgresql_killed_while_up_comes_back_with_the_list(shared):
+    await shared.suppress("carl@example.com")
+    killed = shared.find_postmaster()
+    os.kill(killed, signal.SIGKILL)
+    await wait_for(lambda: "PostgreSQL has ended (signal 9)" in shared.stderr, "the loss to be noticed")
+    await shared.wait_for_status(200)
+    assert shared.find_postmaster() != killed
+    assert await shared.check("carl@example.com") == "suppress"
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
-async def test_a_process_that_was_killed_is_started_again(home, name):
-    async with started(home) as service:
-        killed = service.find_child(name)
-        os.kill(killed, signal.SIGKILL)
-        await wait_for(lambda: service.find_child(name) not in {None, killed}, f"a new {name}")
-        await service.wait_for_status(200)
-        assert f"{name} has ended (signal 9)" in service.stderr
+async def test_a_process_that_was_killed_is_started_again(shared, name):
+    killed = shared.find_child(name)
+    os.kill(killed, signal.SIGKILL)
+    await wait_for(lambda: shared.find_child(name) not in {None, killed}, f"a new {name}")
+    await shared.wait_for_status(200)
+    assert f"{name} has ended (signal 9)" in shared.stderr
 
 
 async def test_a_port_in_use_is_said_before_anything_is_made(home):
@@ -148,17 +149,20 @@ async def test_a_port_in_use_is_said_before_anything_is_made(home):
         assert find_place(home) is None
 
 
-async def test_a_second_start_on_the_folder_names_the_first(home):
-    async with started(home) as service, launched(home, "--json") as second:
+async def test_a_second_start_on_the_folder_names_the_first(shared):
+    async with launched(shared.home, "--json") as second:
         assert await second.process.wait() == 1
-        assert f"already runs on {home}: start (process {service.pid}, " in second.stderr
+        assert f"already runs on {shared.home}: start (process {shared.pid}, " in second.stderr
 
 
-async def test_a_command_joins_the_service_or_starts_the_server_and_stops_it(home):
-    async with started(home) as service:
-        await service.suppress("anna@example.com")
-        assert "suppress" in await run(home, "check", "anna@example.com")
-        assert await service.is_ready()
+async def test_a_command_joins_a_service_that_is_up(shared):
+    await shared.suppress("dora@example.com")
+    assert "suppress" in await run(shared.home, "check", "dora@example.com")
+    assert await shared.is_ready()
+
+
+async def test_a_command_starts_the_server_of_a_service_that_is_down_and_stops_it_again(home):
+    await run(home, "suppress", "anna@example.com")
     assert "suppress" in await run(home, "check", "anna@example.com")
     assert not list_servers(find_place(home).data)
 
@@ -174,18 +178,16 @@ async def test_start_waits_for_a_command_that_holds_the_folder(home):
             assert await service.is_ready()
 
 
-async def test_what_is_secret_is_ours_alone(home):
-    async with started(home):
-        secret_files = [home / name for name in ("api-key", "keys.json", "postgres.json", "lock")]
-        assert {stat.S_IMODE(path.stat().st_mode) for path in secret_files} == {0o600}
+async def test_what_is_secret_is_ours_alone(shared):
+    secret_files = [shared.home / name for name in ("api-key", "keys.json", "postgres.json", "lock")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secret_files} == {0o600}
 
 
-async def test_web_and_worker_are_not_given_the_owners_password(home):
-    async with started(home) as service:
-        owner = Credentials.find(home).forbear_owner.encode()
-        for pid in (service.find_child("web"), service.find_child("worker")):
-            assert owner not in Path(f"/proc/{pid}/environ").read_bytes()
-            assert owner not in Path(f"/proc/{pid}/cmdline").read_bytes()
+async def test_web_and_worker_are_not_given_the_owners_password(shared):
+    owner = Credentials.find(shared.home).forbear_owner.encode()
+    for pid in (shared.find_child("web"), shared.find_child("worker")):
+        assert owner not in Path(f"/proc/{pid}/environ").read_bytes()
+        assert owner not in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 async def test_with_a_database_url_no_server_is_started(settings, tmp_path):

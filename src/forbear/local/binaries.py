@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def _list_folders() -> list[Path]:
 
 
 async def _ask_version(folder: Path) -> Binaries | None:
-    if not (folder / "postgres").is_file():
+    if not os.access(folder / "postgres", os.X_OK):
         return None
     try:
         words = await run([folder / "postgres", "--version"])

@@ -15,11 +15,12 @@ from forbear.domain.errors import ListUnavailable, Misconfigured
 from forbear.local.account import Account, choose_account
 from forbear.local.binaries import Binaries, find_binaries, make_reachable
 from forbear.local.credentials import DATABASE, SUPERUSER, Credentials, write_privately
-from forbear.local.leftovers import end_leftovers
+from forbear.local.leftovers import end_leftovers, list_servers
 from forbear.local.place import Place, find_place, make_place, make_private_folder
 from forbear.local.process import end, last_lines, run, spawn, wait_until
 
 START_SECONDS_MAX = 600.0  # recovery after a crash replays about max_wal_size; longer means that it hangs
+LOGGER_SECONDS_MAX = 5.0
 _STOP_STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None))
 _ROLES = Path(__file__).with_name("roles.sql")
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0
@@ -96,6 +97,8 @@ class Cluster:
         """End the server: its clients are cut off, what they committed is kept."""
         if self._process:
             await end(self._process, *_STOP_STEPS)
+            # Its logger ends a moment after it, and would still be writing to a folder that somebody may remove.
+            await wait_until(lambda: not list_servers(self.place.data), LOGGER_SECONDS_MAX)
 
     @property
     def _first_words(self) -> Path:

@@ -77,7 +77,8 @@ async def make_place(home: Path, account: Account | None) -> Place:
 
 
 def _make_place_elsewhere(home: Path) -> Place:
-    ELSEWHERE.mkdir(mode=0o711, exist_ok=True)
+    if not ELSEWHERE.is_dir():
+        _make_passable_folder(ELSEWHERE)
     place = Place(ELSEWHERE / secrets.token_hex(8))
     # Remembered before it is made: a folder that is not there yet can still be made at the next start.
     write_privately(home / PLACE_FILE, f"{place.folder}\n")
