@@ -15,9 +15,10 @@ from forbear.domain.address import parse_address
 from forbear.domain.suppression import Purpose
 from forbear.domain.tokens import LinkToken, write_link_token
 from forbear.services import decision, suppression
-from forbear.services.context import Context
+from forbear.services.context import Context, ScopeBook
 from forbear.services.decision import Question
 from forbear.services.explain import explain
+from forbear.store.database import open_database
 from forbear.store.suppression import EntryFilter
 from forbear.web.app import make_app
 
@@ -58,6 +59,10 @@ class Door:
     context: Context
     session: ClientSession
     port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def token(self, address: str = ADDRESS, scope: str = "maison/newsletter") -> str:
         link = LinkToken(address, scope, "spring", date(2026, 3, 1))
@@ -135,3 +140,14 @@ async def open_door(context: Context, *, public_url: str = PUBLIC_URL, **chosen)
     async with ClientSession(f"http://127.0.0.1:{port}", cookie_jar=DummyCookieJar()) as session:
         yield Door(opened, session, port)
     await runner.cleanup()
+
+
+@asynccontextmanager
+async def without_postgresql(door: Door) -> AsyncIterator[Door]:
+    """The same pages, whose PostgreSQL is away."""
+    url = "postgresql://x@127.0.0.1:1/x"
+    async with (
+        open_database(url, connections_max=2, statement_timeout_seconds=1) as away,
+        open_door(replace(door.context, database=away, scope_book=ScopeBook())) as opened,
+    ):
+        yield opened

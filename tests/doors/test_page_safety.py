@@ -1,18 +1,17 @@
 """What surrounds the recipients' pages: headers, failures, and nothing that gives anybody away."""
 
 import re
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
 from forbear.domain.errors import KeyNotAtHand
 from forbear.domain.keys import Key, Keyring, KeyRole
 from forbear.domain.tokens import read_link_token
-from forbear.services.context import ScopeBook
-from forbear.store.database import open_database, open_owner_connection
-from tests.doors.recipients import ADDRESS, CONTACT, FORM, ONE_CLICK, Door, open_door
+from forbear.store.database import open_owner_connection
+from tests.doors.recipients import ADDRESS, CONTACT, FORM, ONE_CLICK, Door, open_door, without_postgresql
 
 PAGE = {"via": "page"}
 STRICT_CSP = (
@@ -23,17 +22,6 @@ STRICT_CSP = (
 @pytest.fixture
 async def door(context):
     async with open_door(context) as opened:
-        yield opened
-
-
-@asynccontextmanager
-async def without_postgresql(door: Door):
-    """The same pages, whose PostgreSQL is away."""
-    url = "postgresql://x@127.0.0.1:1/x"
-    async with (
-        open_database(url, connections_max=2, statement_timeout_seconds=1) as away,
-        open_door(replace(door.context, database=away, scope_book=ScopeBook())) as opened,
-    ):
         yield opened
 
 
@@ -137,6 +125,7 @@ async def test_a_link_under_a_key_that_is_not_at_hand_is_503(door: Door):
     token = Door(replace(door.context, keyring=other), door.session, door.port).token()
     with pytest.raises(KeyNotAtHand):
         read_link_token(door.context.keyring, token)
+    alarms = REGISTRY.get_sample_value("forbear_unknown_keys_total")
     answers = [
         await door.post(f"/u/{token}", ONE_CLICK, headers=FORM),
         await door.post(f"/p/{token}", {"choice": "list"}),
@@ -145,6 +134,7 @@ async def test_a_link_under_a_key_that_is_not_at_hand_is_503(door: Door):
     ]
     assert {(answer.status, answer.headers["Retry-After"]) for answer in answers} == {(503, "120")}
     assert CONTACT in answers[0].text
+    assert REGISTRY.get_sample_value("forbear_unknown_keys_total") == alarms + 4
 
 
 async def test_p9_log_lines_name_the_route_and_nobody(door: Door):
