@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +60,9 @@ async def template(cluster: Cluster) -> Template:
     return Template(cluster, keys)
 
 
-@pytest.fixture
-async def settings(template: Template, tmp_path: Path) -> AsyncIterator[Settings]:
-    """Settings of a list of its own, with keys and the scopes `*`, `maison`, two topics of it, and `atelier`."""
+@asynccontextmanager
+async def make_list(template: Template, folder: Path) -> AsyncIterator[Settings]:
+    """Make a copy of the list, and of its keys in a folder."""
     cluster = template.cluster
     name = f"test_{next(_numbers)}"
     administrator = await asyncpg.connect(cluster.url(SUPERUSER, "postgres"))
@@ -69,11 +70,18 @@ async def settings(template: Template, tmp_path: Path) -> AsyncIterator[Settings
         await administrator.execute(f"CREATE DATABASE {name} TEMPLATE {DATABASE} OWNER {OWNER}")
         await administrator.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
         await administrator.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {SERVICE}")
-        keys = Path(shutil.copy(template.keys, tmp_path / "keys.json"))
+        keys = Path(shutil.copy(template.keys, folder / "keys.json"))
         yield Settings(database_url=cluster.url(SERVICE, name), migrate_url=cluster.url(OWNER, name), keys=keys)
         await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await administrator.close()
+
+
+@pytest.fixture
+async def settings(template: Template, tmp_path: Path) -> AsyncIterator[Settings]:
+    """Settings of a list of its own, with keys and the scopes `*`, `maison`, two topics of it, and `atelier`."""
+    async with make_list(template, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 import structlog
-from aiohttp import web
 
 from forbear.config import Settings, split_host_port
 from forbear.domain.errors import Misconfigured, Unauthenticated
@@ -33,6 +32,7 @@ from forbear.store.database import open_database, open_owner_connection
 from forbear.web.app import make_app
 from forbear.web.keys import WebOptions
 from forbear.web.metrics import make_metrics_app
+from forbear.web.server import serve
 from forbear.worker.loop import run_worker as run_worker_loop
 
 LOCAL_KEY_FILE = "api-key"
@@ -126,25 +126,13 @@ async def serve_web(settings: Settings, *, ready_fd: int | None = None) -> None:
     base_url = _base_url(host, listener.getsockname()[1])
     chosen = settings.model_copy(update={"public_url": settings.public_url or base_url})
     async with open_context(chosen) as context:
-        runner = web.AppRunner(
-            make_app(context, _make_web_options(chosen)),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=settings.shutdown_seconds,
-            max_line_size=16384,
-            max_field_size=16384,
-        )
-        await runner.setup()
-        await web.SockSite(runner, listener, backlog=1024).start()
-        metrics = await _serve_metrics(settings)
-        structlog.get_logger().info("listening", http=base_url)
-        if ready_fd is not None:
-            with os.fdopen(ready_fd, "wb") as ready:
-                ready.write(orjson.dumps({"http": base_url}) + b"\n")
-        await stop.wait()
-        if metrics is not None:
-            await metrics.cleanup()
-        await runner.cleanup()
+        app = make_app(context, _make_web_options(chosen))
+        async with serve(app, listener, shutdown_seconds=settings.shutdown_seconds), _serve_metrics(settings):
+            structlog.get_logger().info("listening", http=base_url)
+            if ready_fd is not None:
+                with os.fdopen(ready_fd, "wb") as ready:
+                    ready.write(orjson.dumps({"http": base_url}) + b"\n")
+            await stop.wait()
 
 
 async def run_worker(settings: Settings) -> None:
@@ -174,6 +162,7 @@ def _make_web_options(settings: Settings) -> WebOptions:
         addresses_max=settings.addresses_max,
         scrub_spill_bytes_max=settings.scrub_spill_bytes_max,
         scrubs_at_once_max=settings.scrubs_at_once_max,
+        scrub_idle_seconds=settings.scrub_idle_seconds,
         trusted_proxies=settings.trusted_proxies,
         contact=settings.contact,
     )
@@ -224,11 +213,11 @@ def _base_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _serve_metrics(settings: Settings) -> web.AppRunner | None:
+@asynccontextmanager
+async def _serve_metrics(settings: Settings) -> AsyncIterator[None]:
     if settings.metrics is None:
-        return None
+        yield
+        return
     host, port = split_host_port(settings.metrics)
-    runner = web.AppRunner(make_metrics_app(), access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, _listen(host, port)).start()
-    return runner
+    async with serve(make_metrics_app(), _listen(host, port), shutdown_seconds=settings.shutdown_seconds):
+        yield

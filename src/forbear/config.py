@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     scrubs_at_once_max: int = Field(
         8, ge=1, le=1000, description="Scrubs running at once in one web process; more get 503 and Retry-After."
     )
+    scrub_idle_seconds: float = Field(
+        300,
+        gt=0,
+        description="How long a scrub waits for a client that neither sends nor takes rows; it would hold its place.",
+    )
     click_evidence_days: int = Field(90, ge=1, description="How long IP address and user agent of a click are kept.")
     scrub_days: int = Field(730, ge=1, description="How long the counts of a scrub are kept.")
     undo_minutes: int = Field(15, ge=1, le=1440, description="How long the undo button of an answer works.")

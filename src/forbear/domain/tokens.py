@@ -23,7 +23,8 @@ _CHECK_BYTES: Final = 2
 _FIRST_DAY: Final = date(2020, 1, 1)
 _DAY_BYTES: Final = 2
 TOKEN_LENGTH_MAX: Final = 1200
-CAMPAIGN_LENGTH_MAX: Final = 128
+CAMPAIGN_BYTES_MAX: Final = 128
+"""With the longest address and scope a token stays below 800 characters, and a header line with it below 998."""
 ONE_CLICK: Final = "List-Unsubscribe=One-Click"
 """The value of List-Unsubscribe-Post, and the body of the POST that it announces (RFC 8058, section 5)."""
 

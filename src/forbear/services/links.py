@@ -10,7 +10,7 @@ from forbear.domain.address import Address
 from forbear.domain.errors import InvalidInput
 from forbear.domain.fingerprint import Fingerprint
 from forbear.domain.tokens import (
-    CAMPAIGN_LENGTH_MAX,
+    CAMPAIGN_BYTES_MAX,
     ONE_CLICK,
     LinkToken,
     day_number,
@@ -58,8 +58,7 @@ class LinkMaker:
 
 async def open_link_maker(context: Context, scope: str, campaign: str) -> LinkMaker:
     """Prepare for making the links of a campaign. Raises `UnknownScope`, or `InvalidInput` for a campaign's name."""
-    if len(campaign) > CAMPAIGN_LENGTH_MAX or not campaign.isprintable() or "@" in campaign:
-        raise InvalidInput(f"a campaign's name is at most {CAMPAIGN_LENGTH_MAX} printable characters, without '@'")
+    check_campaign(campaign)
     known = await require_scopes(context, {scope})
     campaign_number = 0
     if campaign and context.options.mail_domain:
@@ -67,6 +66,13 @@ async def open_link_maker(context: Context, scope: str, campaign: str) -> LinkMa
             campaign_number = await scope_store.add_campaign(connection, campaign)
     today = context.now().date()
     return LinkMaker(context, scope, campaign, today, (campaign_number, known[scope].id, day_number(today)))
+
+
+def check_campaign(campaign: str) -> str:
+    """Give a campaign's name back, or raise `InvalidInput`; it stands in records and tokens, so it names nobody."""
+    if not campaign.isprintable() or "@" in campaign or len(campaign.encode()) > CAMPAIGN_BYTES_MAX:
+        raise InvalidInput(f"a campaign's name is printable, without '@', and at most {CAMPAIGN_BYTES_MAX} bytes long")
+    return campaign
 
 
 def make_links(maker: LinkMaker, addresses: Sequence[Address | None]) -> list[Links | None]:

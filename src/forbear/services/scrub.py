@@ -111,6 +111,9 @@ class Scrub:
     counts: Counts = field(default_factory=Counts)
     as_of: datetime | None = None
     status: str = "running"
+    is_recorded: bool = True
+    """Whether the record, if there is one, says how the run ended; see `record_end`."""
+    _failure: Mapping[str, object] | None = field(init=False, default=None)
     _reader: ListReader = field(init=False)
     _seen: FingerprintSet = field(init=False, default_factory=FingerprintSet)
     _links: LinkMaker | None = field(init=False, default=None)
@@ -147,6 +150,11 @@ class Scrub:
             self.status = "failed"
             await self._record_failure(error)
             raise
+
+    async def record_end(self) -> None:
+        """Write how the run ended, where that could not be written at the time. Raises `ListUnavailable`."""
+        await self._record(self._failure)
+        self.is_recorded = True
 
     async def _open(self) -> None:
         options = self.options
@@ -227,7 +235,7 @@ class Scrub:
             elif wants_refused:
                 line = self._render(record, None, None, word, reason, is_refused=True)
                 (refused if self.with_refused else kept).append(line)
-        self.counts.rows = self._reader.rows
+        self.counts.rows, self.counts.blank_lines = self._reader.rows, self._reader.blank_lines
         return Output(b"".join(kept), b"".join(refused))
 
     @property
@@ -288,10 +296,11 @@ class Scrub:
             )
 
     async def _record_failure(self, error: BaseException) -> None:
+        self._failure, self.is_recorded = _describe(error), False
         try:
-            await asyncio.shield(self._record(_describe(error)))
+            await asyncio.shield(self.record_end())
         except (ListUnavailable, asyncio.CancelledError):
-            # The record then goes on saying `running` until it is found to be silent, and reads as failed.
+            # The record goes on saying `running` until `record_end` succeeds, or until it is found to be silent.
             _log.warning("scrub_record_lost", scrub=str(self.id))
 
 
@@ -353,7 +362,9 @@ def _describe(error: BaseException) -> dict[str, object]:
     if isinstance(error, ForbearError):
         return {"detail": error.detail}
     if isinstance(error, (ConnectionError, asyncio.CancelledError)):
-        return {"detail": "whoever asked went away before the end"}
+        return {"detail": "it was broken off: whoever asked went away, or the process was ended"}
+    if isinstance(error, TimeoutError):
+        return {"detail": "it was broken off: no more of the list came"}
     return {"detail": f"it ended by an unexpected error ({type(error).__name__})"}
 
 

@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
-from aiohttp import hdrs, web
+import structlog
+from aiohttp import HttpVersion11, hdrs, web
 from pydantic import BaseModel
 
 from forbear.domain.errors import Unauthenticated
@@ -105,7 +106,18 @@ def add_operation(app: web.Application, operation: Operation) -> None:
             answer = await operation.handler(call, operation.request.model_validate_json(body))
         return answer if isinstance(answer, web.StreamResponse) else json_response(answer, status=operation.status)
 
-    app.router.add_route(operation.method, operation.path, handle, name=operation.name)
+    app.router.add_route(operation.method, operation.path, handle, name=operation.name, expect_handler=_expect)
+
+
+async def _expect(request: web.Request) -> web.Response | None:
+    """Answer an Expect header (RFC 9110, section 10.1.1), which comes before everything else about a request."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        return problem(HTTPStatus.EXPECTATION_FAILED, "no expectation but 100-continue can be met")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0
+    return None
 
 
 async def authenticate(request: web.Request) -> ApiKey:
@@ -114,7 +126,7 @@ async def authenticate(request: web.Request) -> ApiKey:
     if scheme.lower() != "bearer" or not secret.strip():
         raise Unauthenticated
     key = await request.app[KEY_CACHE].find(request.app[CONTEXT], secret.strip())
-    request["key_id"] = key.id
+    structlog.contextvars.bind_contextvars(api_key=key.id)
     return key
 
 

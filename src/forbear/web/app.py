@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from forbear.domain.errors import ForbearError, ListUnavailable
 from forbear.services.context import Context
 from forbear.store import server as server_store
-from forbear.web import check, links, pages, scrubs, suppressions
+from forbear.web import check, links, pages, scrub_stream, scrubs, suppressions
 from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
 from forbear.web.docs import add_docs
-from forbear.web.errors import from_error, from_framework, from_validation, problem
+from forbear.web.errors import from_error, from_framework, from_validation, list_places, problem
 from forbear.web.keys import CONTEXT, OPTIONS, WebOptions
 from forbear.web.metrics import REQUEST_SECONDS, REQUESTS
 
@@ -33,7 +33,7 @@ def make_app(context: Context, options: WebOptions) -> web.Application:
     app[CONTEXT] = context
     app[OPTIONS] = options
     app[KEY_CACHE] = KeyCache()
-    app[scrubs.SCRUB_COUNTER] = scrubs.ScrubCounter()
+    app.cleanup_ctx.append(scrub_stream.keep_scrubs)
     for operation in OPERATIONS:
         add_operation(app, operation)
     add_docs(app, OPERATIONS, context.options.public_url)
@@ -74,10 +74,8 @@ async def _observe(request: web.Request, handler: _Handler) -> web.StreamRespons
         seconds = time.monotonic() - started
         REQUESTS.labels(route, request.method if request.method in _METHODS else "other", status).inc()
         REQUEST_SECONDS.labels(route).observe(seconds)
-        _log.info(
-            "request", route=route, status=status, milliseconds=round(seconds * 1000, 1), api_key=request.get("key_id")
-        )
-        structlog.contextvars.unbind_contextvars("request_id")
+        _log.info("request", route=route, status=status, milliseconds=round(seconds * 1000, 1))
+        structlog.contextvars.unbind_contextvars("request_id", "api_key")
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -100,7 +98,8 @@ async def _translate_errors(request: web.Request, handler: _Handler) -> web.Stre
     except ConnectionError:
         raise
     except Exception as error:  # noqa: BLE001 - the outermost edge of a request
-        _log.exception("unexpected_error", error=type(error).__name__, exc_info=False)
+        # What an error says may quote an address, so it is told by its kind and by the places it came through.
+        _log.error("unexpected_error", error=type(error).__name__, places=list_places(error))
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; it was written down", instance=instance
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 import orjson
@@ -102,6 +104,12 @@ def list_faults(error: ValidationError, most: int = 20) -> list[dict[str, str]]:
         {"pointer": "".join(f"/{step}" for step in fault["loc"]), "detail": fault["msg"]}
         for fault in error.errors(include_input=False, include_url=False, include_context=False)[:most]
     ]
+
+
+def list_places(error: BaseException, most: int = 12) -> list[str]:
+    """Where an error came through, innermost last, as `file:line`: a traceback without any value in it."""
+    frames = traceback.extract_tb(error.__traceback__)[-most:]
+    return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
 
 
 def word_of(error: errors.ForbearError) -> str:

@@ -18,6 +18,7 @@ class WebOptions:
     addresses_max: int
     scrub_spill_bytes_max: int
     scrubs_at_once_max: int
+    scrub_idle_seconds: float
     trusted_proxies: tuple[str, ...]
     contact: str | None
 

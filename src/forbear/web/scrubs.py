@@ -1,166 +1,69 @@
-"""POST /v1/scrubs and GET /v1/scrubs/{id}.
+"""POST /v1/scrubs and GET /v1/scrubs/{id}: what is asked, and what is answered about a run.
 
-The request body is read to its end whatever happens, because most clients read nothing before they have sent it.
-Trouble before the first row is a problem document; later the chunked body ends without its last chunk, so that no
-client can take a part for the whole, and the record of the scrub says what happened.
+How the rows travel is the business of `scrub_stream`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import structlog
 from aiohttp import HttpVersion11, web
 
 from forbear.domain.errors import Busy, ForbearError, InvalidInput, NotFound
 from forbear.domain.suppression import Channel, Purpose
 from forbear.services.api_keys import Permission, has_permission, require_permission, require_reach
 from forbear.services.decision import Question
-from forbear.services.scrub import Output, RowChoice, Scrub, ScrubOptions, choose_rows, get_scrub
+from forbear.services.links import check_campaign
+from forbear.services.scrub import RowChoice, Scrub, ScrubOptions, choose_rows, get_scrub
 from forbear.web.api import Call, Operation, json_response
-from forbear.web.errors import from_error, problem
+from forbear.web.errors import problem
 from forbear.web.keys import OPTIONS
 from forbear.web.models import ScrubResponse
-from forbear.web.spool import Spool
+from forbear.web.scrub_stream import CSV, SCRUBS_UNDER_WAY, drain, stream
 
-_log = structlog.get_logger()
-CSV: Final = "text/csv"
 # What curl, urllib and others say when they are told nothing: the bytes decide, as they do for text/csv.
 _UNTYPED: Final = frozenset({"application/octet-stream", "application/x-www-form-urlencoded", "text/plain"})
 _PARAMETERS: Final = frozenset({"purpose", "scope", "channel", "column", "header", "rows", "links", "campaign"})
 _HEADER: Final = {"auto": None, "true": True, "false": False}
-_DRAIN_BYTES: Final = 64 * 1024**3
-"""How much of a refused list is read on, so that its sender gets to see why."""
-
-
-@dataclass(slots=True)
-class ScrubCounter:
-    """Scrubs under way in this process."""
-
-    running: int = 0
-    ids: set[UUID] = field(default_factory=set)
-
-
-SCRUB_COUNTER: Final = web.AppKey("scrub_counter", ScrubCounter)
 
 
 async def scrub(call: Call) -> web.StreamResponse:
     """Filter a send list while it comes in."""
-    request, counter = call.request, call.request.app[SCRUB_COUNTER]
+    request, under_way = call.request, call.request.app[SCRUBS_UNDER_WAY]
     if request.version < HttpVersion11:
         # Without chunks a client could not tell a part from the whole.
         return problem(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "scrubs need HTTP/1.1", instance=request.path)
     if request.content_type != CSV and request.content_type not in _UNTYPED:
-        await _drain(request)
+        await drain(request)
         return problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a scrub takes a list of type text/csv", instance=request.path
         )
-    if counter.running >= request.app[OPTIONS].scrubs_at_once_max:
-        await _drain(request)
-        raise Busy(f"{counter.running} scrubs are under way here already")
-    counter.running += 1
+    if under_way.running >= request.app[OPTIONS].scrubs_at_once_max:
+        await drain(request)
+        raise Busy(f"{under_way.running} scrubs are under way here already")
+    under_way.running += 1
     try:
-        return await _run(call)
+        return await stream(request, await _open_scrub(call))
     finally:
-        counter.running -= 1
+        under_way.running -= 1
 
 
-async def _run(call: Call) -> web.StreamResponse:
-    request = call.request
-    scrub_id = uuid4()
+async def _open_scrub(call: Call) -> Scrub:
     try:
-        run = Scrub(call.context, scrub_id, _read_options(call), call.key.actor)
+        return Scrub(call.context, uuid4(), _read_options(call), call.key.actor)
     except ForbearError:
-        await _drain(request)
+        await drain(call.request)
         raise
-    with Spool(call.options.scrub_spill_bytes_max) as spool:
-
-        async def put(output: Output) -> None:
-            await spool.put(output.rows)
-
-        async def work() -> None:
-            try:
-                await run.run(_chunks(request), put)
-            finally:
-                spool.close()
-
-        task = asyncio.create_task(work())
-        try:
-            return await _answer(request, run, task, spool)
-        finally:
-            task.cancel()
-            with suppress(BaseException):
-                await task
-
-
-async def _answer(request: web.Request, run: Scrub, task: asyncio.Task[None], spool: Spool) -> web.StreamResponse:
-    """Send rows as they are decided; nothing is sent before the first of them is."""
-    first = await spool.take()
-    if not first:
-        try:
-            await task
-        except ForbearError as error:
-            await _drain(request)
-            refusal = from_error(error, request.path)
-            refusal.headers["Scrub-Id"] = str(run.id)
-            return refusal
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": f"{CSV}; charset=utf-8",
-            "Cache-Control": "no-store",
-            "Scrub-Id": str(run.id),
-            "X-Accel-Buffering": "no",
-        }
-    )
-    response.enable_chunked_encoding()
-    await response.prepare(request)
-    data = first
-    while data:
-        await response.write(data)
-        data = await spool.take()
-    try:
-        await task
-    except Exception as error:  # noqa: BLE001 - whatever it was, the answer must end without its last chunk
-        _log.warning("scrub_failed", scrub=str(run.id), error=type(error).__name__)
-        await _drain(request)
-        _cut(request)
-        return response
-    await response.write_eof()
-    return response
-
-
-def _cut(request: web.Request) -> None:
-    """End the connection without the last chunk: the answer is visibly incomplete."""
-    if request.transport is not None:
-        request.transport.abort()
-
-
-async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    async for chunk in request.content.iter_any():
-        yield chunk
-
-
-async def _drain(request: web.Request) -> None:
-    """Read on to the end of the body, so that a client which is still sending gets to read the answer."""
-    read = 0
-    with suppress(Exception):
-        async for chunk in request.content.iter_any():
-            read += len(chunk)
-            if read > _DRAIN_BYTES:
-                return
 
 
 def _read_options(call: Call) -> ScrubOptions:
     query = call.request.query
     unknown = sorted(set(query) - _PARAMETERS)
     if unknown:
-        raise InvalidInput(f"{unknown[0][:40]!r} is no parameter of a scrub: {', '.join(sorted(_PARAMETERS))}")
+        raise InvalidInput(f"there is an unknown parameter; those of a scrub are: {', '.join(sorted(_PARAMETERS))}")
     doubled = [name for name in query if len(query.getall(name)) > 1]
     if doubled:
         raise InvalidInput(f"{doubled[0]} is given more than once")
@@ -172,7 +75,7 @@ def _read_options(call: Call) -> ScrubOptions:
         header=_flag(query, "header", _HEADER, "auto"),
         rows=choose_rows(query.get("rows", "deliver")),
         links=bool(_flag(query, "links", {"true": True, "false": False}, "false")),
-        campaign=query.get("campaign", ""),
+        campaign=check_campaign(query.get("campaign", "")),
     )
     require_reach(call.key, options.question.scope, options.question.purpose)
     if options.rows is not RowChoice.DELIVER and not has_permission(call.key, Permission.REASONS):

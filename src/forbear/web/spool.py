@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import deque
+from threading import Lock
 from types import TracebackType
 from typing import IO, Final, Self
 
@@ -27,6 +28,8 @@ class Spool:
         self._memory: deque[bytes] = deque()
         self._memory_bytes = 0
         self._file: IO[bytes] | None = None
+        # Spilling and fetching run in threads at the same time, and the file has one position.
+        self._file_lock = Lock()
         self._written = 0
         self._taken = 0
         self._is_closed = False
@@ -38,11 +41,13 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        # A thread may still be at it though its task was cancelled: it must not find another file under the number.
+        with self._file_lock:
+            if self._file is not None:
+                self._file.close()
 
     async def put(self, data: bytes) -> None:
-        """Add bytes at the end. Raises `TooLarge` when too much waits already."""
+        """Add bytes at the end. Raises `TooLarge` when too much waits already, `OSError` when the disk is full."""
         if not data:
             return
         if self._written == self._taken and self._memory_bytes + len(data) <= MEMORY_BYTES:
@@ -68,7 +73,7 @@ class Spool:
                 self._memory_bytes -= len(data)
                 return data
             if self._written > self._taken:
-                data = await asyncio.to_thread(self._fetch)
+                data = await asyncio.to_thread(self._fetch, min(_READ_BYTES, self._written - self._taken))
                 self._taken += len(data)
                 return data
             if self._is_closed:
@@ -77,17 +82,25 @@ class Spool:
             await self._changed.wait()
 
     def _spill(self, data: bytes) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="forbear-", buffering=0)  # noqa: SIM115 - closed by __exit__
-        elif self._written == self._taken:
-            # Everything was taken: begin anew, so that the file does not grow for ever.
-            self._file.truncate(0)
-            self._written = self._taken = 0
-        self._file.seek(self._written)
-        self._file.write(data)
+        with self._file_lock:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="forbear-", buffering=0)  # noqa: SIM115 - see __exit__
+            elif self._written == self._taken:
+                # Everything was taken: begin anew, so that the file does not grow for ever.
+                self._file.truncate(0)
+                self._written = self._taken = 0
+            self._file.seek(self._written)
+            left = memoryview(data)
+            while left:
+                # A nearly full disk takes a part, and says so only at the next attempt.
+                left = left[self._file.write(left) :]
 
-    def _fetch(self) -> bytes:
-        if self._file is None:
-            raise AssertionError("bytes were counted that were never spilled")
-        self._file.seek(self._taken)
-        return self._file.read(min(_READ_BYTES, self._written - self._taken))
+    def _fetch(self, size: int) -> bytes:
+        with self._file_lock:
+            if self._file is None:
+                raise AssertionError("bytes were counted that were never spilled")
+            self._file.seek(self._taken)
+            data = self._file.read(size)
+        if not data:
+            raise EOFError("the spilled rows are gone")
+        return data
