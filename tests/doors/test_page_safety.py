@@ -114,10 +114,13 @@ async def test_a_broken_link_is_called_broken_even_while_postgresql_is_away(door
 async def test_whatever_else_fails_is_503_and_not_an_opt_out(door: Door, settings):
     async with open_owner_connection(settings.migrate_url) as owner:
         await owner.execute("REVOKE INSERT ON events FROM PUBLIC, forbear_service")
-        answer = await door.post(f"/u/{door.token()}", ONE_CLICK, headers=FORM)
+        with structlog.testing.capture_logs() as lines:
+            answer = await door.post(f"/u/{door.token()}", ONE_CLICK, headers=FORM)
         await owner.execute("GRANT INSERT ON events TO forbear_service")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "120")
     assert await door.list_entries() == []
+    assert any(line["event"] == "unexpected_error" and line["places"] for line in lines)
+    assert "example.com" not in repr(lines)
 
 
 async def test_a_link_under_a_key_that_is_not_at_hand_is_503(door: Door):

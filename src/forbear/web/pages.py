@@ -19,6 +19,7 @@ from forbear.domain.suppression import Source
 from forbear.services import unsubscribe
 from forbear.services.unsubscribe import Choice, OptOut
 from forbear.web.clicks import Body, read_click
+from forbear.web.errors import list_places
 from forbear.web.keys import CONTEXT
 from forbear.web.metrics import OPT_OUTS, UNKNOWN_KEYS
 from forbear.web.rendering import (
@@ -172,8 +173,10 @@ def _answer_unavailable(request: web.Request, error: Exception) -> web.Response:
     route = request.match_info.route.name
     if isinstance(error, KeyNotAtHand):
         UNKNOWN_KEYS.inc()
-    log = _log.warning if isinstance(error, TryAgain) else _log.error
-    log("page_unavailable", route=route, error=type(error).__name__)
+    if isinstance(error, TryAgain):
+        _log.warning("page_unavailable", route=route, error=type(error).__name__)
+    else:
+        _log.error("unexpected_error", route=route, error=type(error).__name__, places=list_places(error))
     page = render_page(
         request,
         "unavailable.html",
