@@ -57,6 +57,10 @@ class Fingerprinter:
             made = [blake2s(value, digest_size=FINGERPRINT_BYTES, key=key).digest() for value in made]
         return [Fingerprint(value) for value in made]
 
+    def keys_of(self, kind: Kind) -> tuple[bytes, ...]:
+        """The keys of one kind of form, in the order in which they are applied."""
+        return tuple(self._keys[kind])
+
     def make_keys(self, addresses: Sequence[Address]) -> list[AddressKeys]:
         """Fingerprint addresses in every form the list may hold them in."""
         domains = list({address.domain: None for address in addresses})

@@ -192,7 +192,8 @@ def decide(rules: Sequence[Rule], purpose: Purpose, scope: str, policy: Policy =
     """Decide whether a message of this purpose and scope may go to an address about which `rules` stand.
 
     An entry blocks when its reason blocks the purpose and its scope overlaps the send's, unless a grant that
-    came later covers the whole of the send and overrides that kind of entry. Of several that block, the gravest
+    came later covers the whole of the send and overrides that kind of entry. A grant is an opt-in to messages: it
+    never speaks for sharing. Of several that block, the gravest
     reason (the order of `Reason`) is named.
     """
     blocking = [
@@ -201,7 +202,7 @@ def decide(rules: Sequence[Rule], purpose: Purpose, scope: str, policy: Policy =
         if isinstance(rule, Entry)
         and purpose in policy.blocked(rule)
         and overlaps(rule.scope, scope)
-        and not _is_overridden(rule, rules[position + 1 :], scope)
+        and not (purpose is not Purpose.SHARING and _is_overridden(rule, rules[position + 1 :], scope))
     ]
     if not blocking:
         return DELIVER

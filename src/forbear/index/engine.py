@@ -1,0 +1,69 @@
+"""The bulk decision: a mapped table, an overlay of what has changed since, and the verdict of every rule set.
+
+It is as old as the last change that was put into it, and knows no clock: bringing it up to date before each decision
+is the business of `forbear.services.standings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from forbear.domain.suppression import Policy, Purpose, RuleSet
+from forbear.index.addresses import Keys
+from forbear.index.kernels.blake2s import Bytes, Indexes
+from forbear.index.kernels.table import SLOT_WORDS, decide_rows
+from forbear.index.overlay import SPARE_SLOTS, Overlay
+from forbear.index.rules import UNSURE_CODE, RuleBook
+from forbear.index.table import Table
+
+_NO_TABLE: Final = np.zeros((1 + SPARE_SLOTS, SLOT_WORDS), dtype=np.uint32)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Codes of verdicts by row (see `forbear.index.rules`), and the rows that must be asked exactly."""
+
+    codes: Bytes
+    unsure: Indexes
+
+
+class Engine:
+    """Rules by fingerprint, in bulk. One task changes it; threads may decide meanwhile."""
+
+    def __init__(self, table: Table | None, book: RuleBook) -> None:
+        """Begin with a mapped table, or with nothing."""
+        self.table = table
+        self.book = book
+        self.overlay = Overlay()
+        self.has_domains = table is not None and table.has_domains
+
+    def put(self, changes: Sequence[tuple[bytes, RuleSet]], *, with_domains: bool = False) -> None:
+        """Take in what stands now about each key (16 bytes); an empty rule set says that nothing does.
+
+        `with_domains` must be set when domain entries may be among them.
+        """
+        if not changes:
+            return
+        keys = np.frombuffer(b"".join(key for key, _ in changes), dtype=np.uint32).reshape(-1, 4)
+        numbers = np.array([self.book.intern(rules) for _, rules in changes], dtype=np.uint32)
+        if with_domains:
+            self.has_domains = True
+        self.overlay.put(keys, numbers)
+
+    def decide(self, keys: Keys, purpose: Purpose, scope: str, policy: Policy) -> Decided:
+        """Decide about a batch; compiled, without the interpreter's lock."""
+        out = np.zeros(len(keys), dtype=np.uint8)
+        base, slots = (_NO_TABLE, 1) if self.table is None else (self.table.slots, self.table.home_slots)
+        over, over_slots = self.overlay.view()
+        unsure, _ = decide_rows(
+            base, slots, over, over_slots, keys.match, keys.wide, keys.domain, keys.state, self.has_domains,
+            self.book.codes(purpose, scope, policy), self.book.has_grant(), out,
+        )  # fmt: skip
+        return Decided(out, np.flatnonzero(out == UNSURE_CODE) if unsure else _NO_ROWS)
+
+
+_NO_ROWS: Final[Indexes] = np.zeros(0, dtype=np.int64)
