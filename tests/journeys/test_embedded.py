@@ -1,7 +1,6 @@
 """The embedded PostgreSQL and the lock of a data folder, with real processes."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ import asyncpg
 import pytest
 
 from forbear.config import Settings
-from forbear.domain.errors import Busy, ListUnavailable, Misconfigured
+from forbear.domain.errors import ListUnavailable, Misconfigured
 from forbear.local.account import SYSTEM_USER, choose_account
 from forbear.local.binaries import Binaries, make_reachable
 from forbear.local.cluster import open_cluster
@@ -24,27 +23,9 @@ from forbear.local.lock import open_database
 from forbear.local.place import ELSEWHERE, find_place
 from forbear.local.process import run
 from tests.folders import make_home
-from tests.processes import ROOT, is_alive, running, wait_for
+from tests.processes import ROOT, running
 
 IS_ROOT = os.geteuid() == 0
-
-# A command that has the database open until its stdin ends.
-COMMAND = """
-import asyncio, sys
-from forbear.config import read_settings
-from forbear.domain.errors import ForbearError
-from forbear.local.lock import open_database
-
-async def main():
-    async with open_database(read_settings(), command=sys.argv[1]) as settings:
-        print(settings.database_url, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-
-try:
-    asyncio.run(main())
-except ForbearError as error:
-    sys.exit(f"{type(error).__name__}: {error.detail}")
-"""
 
 # The same as somebody who is not root; everything is imported before, because root's files may be closed to others.
 ORDINARY = """
@@ -92,10 +73,6 @@ async def started(home):
     await cluster.start()
     yield cluster
     await cluster.stop()
-
-
-def command(home: Path, name: str, **environment: str):
-    return running([sys.executable, "-c", COMMAND, name], environment={"FORBEAR_DATA": str(home), **environment})
 
 
 async def ask(url: str, question: str):
@@ -232,21 +209,21 @@ async def test_a_closed_parent_stays_closed_and_the_files_go_elsewhere():
         assert find_place(home) == place
 
 
-async def test_a_path_too_long_for_a_socket_gets_one_in_the_temporary_folder():
+@pytest.mark.parametrize("name", ["y" * 120, "données, à nous"])
+async def test_a_path_that_will_not_do_for_a_socket_gets_one_in_the_temporary_folder(name):
     with make_home() as home:
-        long = home.parent / ("x" * 60) / ("y" * 60)
-        long.parent.mkdir(mode=0o711)
-        async with open_database(Settings(data=long)) as opened:
+        odd = home.parent / name
+        async with open_database(Settings(data=odd)) as opened:
             assert await ask(opened.database_url, "SELECT 1") == 1
-        socket = find_place(long).socket
+        socket = find_place(odd).socket
         assert socket.parent == Path("/tmp")  # noqa: S108 - where it is expected, and closed
         assert mode(socket) == 0o700
-        async with open_database(Settings(data=long)) as opened:
+        async with open_database(Settings(data=odd)) as opened:
             assert str(socket) in opened.database_url
         socket.rmdir()
-        async with open_database(Settings(data=long)) as opened:
+        async with open_database(Settings(data=odd)) as opened:
             assert await ask(opened.database_url, "SELECT 1") == 1
-        find_place(long).socket.rmdir()
+        find_place(odd).socket.rmdir()
 
 
 async def test_a_wrong_pid_file_is_not_believed(started):
@@ -312,120 +289,3 @@ async def test_a_database_of_another_version_is_named(started):
     (started.place.data / "PG_VERSION").write_text("12\n")
     with pytest.raises(Misconfigured, match="made by PostgreSQL 12"):
         await open_cluster(started.home)
-
-
-async def test_a_command_starts_the_server_and_stops_it_again(home):
-    async with open_database(Settings(data=home)) as settings:
-        assert await ask(settings.database_url, "SELECT current_user::text") == SERVICE
-        assert await ask(settings.migrate_url, "SELECT current_user::text") == OWNER
-        assert list_servers(find_place(home).data)
-    assert not list_servers(find_place(home).data)
-
-
-async def test_with_a_database_url_nothing_is_started(home):
-    given = Settings(database_url="postgresql://somewhere/else")
-    async with open_database(given) as settings:
-        assert settings is given
-
-
-async def test_a_command_that_needs_a_list_does_not_make_one(home):
-    with pytest.raises(ListUnavailable, match="there is no list"):
-        async with open_database(Settings(data=home), may_create=False):
-            pass
-    assert not home.exists()
-
-
-async def test_the_second_command_waits_and_says_for_whom(home):
-    async with command(home, "import") as first:
-        await first.stdout.readline()
-        async with command(home, "export") as second:
-            said = (await second.stderr.readline()).decode()
-            assert f"waiting for import (process {first.pid}, since " in said
-            first.stdin.close()
-            assert (await second.stdout.readline()).startswith(b"postgresql://")
-            second.stdin.close()
-            assert await second.wait() == 0
-            assert await second.stderr.read() == b""
-
-
-async def test_waiting_ends_in_time_and_names_the_holder(home):
-    async with command(home, "import") as first:
-        await first.stdout.readline()
-        settings = Settings(data=home, lock_wait_seconds=0)
-        with pytest.raises(Busy, match=rf"import \(process {first.pid}, "):
-            async with open_database(settings):
-                pass
-
-
-async def test_a_command_joins_a_service_that_is_up(home):
-    async with command(home, "web") as service:
-        url = (await service.stdout.readline()).decode().strip()
-        async with open_database(Settings(data=home), command="check") as settings:
-            assert settings.database_url == url
-            assert await ask(settings.migrate_url, "SELECT 1") == 1
-        assert await ask(url, "SELECT 1") == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_a_command_that_is_ended_leaves_no_server_and_no_lock(home, number):
-    async with command(home, "import") as process:
-        await process.stdout.readline()
-        data = find_place(home).data
-        os.kill(process.pid, number)
-        await wait_for(lambda: not is_alive(process.pid) or process.stdin.close(), "the end of the command")
-        await wait_for(lambda: not list_servers(data), "the end of PostgreSQL")
-    async with open_database(Settings(data=home)) as settings:
-        assert await ask(settings.database_url, "SELECT 1") == 1
-
-
-async def test_the_next_command_waits_for_a_server_that_is_still_ending(home):
-    async with command(home, "import") as process:
-        url = (await process.stdout.readline()).decode().strip()
-        # A stopped backend cannot end, and so neither can its server: it outlives the command that was killed.
-        connection = await asyncpg.connect(url)
-        backend = await connection.fetchval("SELECT pg_backend_pid()")
-        os.kill(backend, signal.SIGSTOP)
-        process.kill()
-        await process.wait()
-        data = find_place(home).data
-        opening = asyncio.create_task(_ask_once(home))
-        await wait_for(lambda: "next" in (home / "lock").read_text(), "the next command to hold the lock")
-        assert backend in list_servers(data)
-        os.kill(backend, signal.SIGCONT)
-        assert await opening == 1
-        connection.terminate()
-
-
-async def test_a_server_that_was_killed_comes_back_while_the_command_runs(home):
-    async with command(home, "worker") as process:
-        url = (await process.stdout.readline()).decode().strip()
-        place = find_place(home)
-        killed = int((place.data / "postmaster.pid").read_text().split()[0])
-        os.kill(killed, signal.SIGKILL)
-        assert "PostgreSQL has ended (signal 9)" in (await process.stderr.readline()).decode()
-        await wait_for(lambda: _is_ready_again(home, killed), "PostgreSQL to be back")
-        assert await ask(url, "SELECT 1") == 1
-
-
-async def test_somebody_else_is_told_whose_folder_it_is(home):
-    home.mkdir()
-    (home / "lock").mkdir()
-    with pytest.raises(Misconfigured, match=f"the data folder {home} cannot be used"):
-        async with open_database(Settings(data=home)):
-            pass
-
-
-async def _ask_once(home: Path) -> int:
-    async with open_database(Settings(data=home), command="next") as settings:
-        return await ask(settings.database_url, "SELECT 1")
-
-
-def _is_ready_again(home: Path, killed: int) -> bool:
-    words = json.loads((home / "lock").read_text() or "{}")
-    pid_file = find_place(home).data / "postmaster.pid"
-    return (
-        words.get("state") == "ready"
-        and pid_file.exists()
-        and not is_alive(killed)
-        and pid_file.read_text().split()[0] != str(killed)
-    )

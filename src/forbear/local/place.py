@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 from contextlib import suppress
@@ -17,6 +18,7 @@ from forbear.local.process import run
 PLACE_FILE = "postgres.place"
 ELSEWHERE = Path("/var/lib/forbear")
 SOCKET_BYTES_MAX = 107  # sun_path of unix(7), without its last zero byte
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._/+-]+")  # in URLs, clients take a comma for the end of one host
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Place:
 
     @property
     def socket(self) -> Path:
-        """Where its socket stands: in the cluster, or in /tmp when that path would be too long for one."""
+        """Where its socket stands: in the cluster, or in /tmp when that path would not do for one."""
         link = self._socket_link
         return link.readlink() if link.is_symlink() else self.folder / "socket"
 
@@ -41,9 +43,9 @@ class Place:
         return self.folder / "socket-place"
 
     def make_socket_folder(self, account: Account | None) -> None:
-        """See to it that the socket's folder is there, that nobody else may enter it, and that its path is short."""
+        """See to it that the socket's folder is there, that nobody else may enter it, and that its path will do."""
         usual = self.folder / "socket"
-        if len(os.fsencode(usual / ".s.PGSQL.5432")) <= SOCKET_BYTES_MAX:
+        if len(os.fsencode(usual / ".s.PGSQL.5432")) <= SOCKET_BYTES_MAX and _PLAIN_PATH.fullmatch(str(usual)):
             if not usual.is_dir():
                 make_private_folder(usual, account)
             return

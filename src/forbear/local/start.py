@@ -148,6 +148,8 @@ def _refuse_busy_port(http: str) -> None:
 async def _end_leftover_children(lock: Lock) -> None:
     """Wait for processes of a service that was killed: they are ending, and hold our port until they have."""
     left = lock.holder.children if lock.holder else ()
+    if left:
+        say("waiting for processes of an earlier run to end")
     for number, seconds in ((signal.SIGTERM, 25.0), (signal.SIGKILL, 5.0)):
         for child in left:
             child.signal(number)
