@@ -21,7 +21,7 @@ install_packages() {
     {
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-    } </dev/null >&2
+    } </dev/null >/dev/null
 }
 
 # need_programs PROGRAM:PACKAGE...   installs the packages of those programs that are not there.
