@@ -14,12 +14,14 @@ import numpy as np
 
 from forbear.domain.suppression import Policy, Purpose, RuleSet
 from forbear.index.addresses import Keys
-from forbear.index.kernels.blake2s import Bytes, Indexes
-from forbear.index.kernels.table import SLOT_WORDS, decide_rows
+from forbear.index.kernels.addresses import VALID, WIDE
+from forbear.index.kernels.blake2s import Bytes, Indexes, Words
+from forbear.index.kernels.table import SLOT_WORDS, combine, look_up
 from forbear.index.overlay import SPARE_SLOTS, Overlay
 from forbear.index.rules import UNSURE_CODE, RuleBook
 from forbear.index.table import Table
 
+_NEVER: Final = 255
 _NO_TABLE: Final = np.zeros((1 + SPARE_SLOTS, SLOT_WORDS), dtype=np.uint32)
 
 
@@ -56,14 +58,20 @@ class Engine:
 
     def decide(self, keys: Keys, purpose: Purpose, scope: str, policy: Policy) -> Decided:
         """Decide about a batch; compiled, without the interpreter's lock."""
+        own = self._look_up(keys.match, keys.state, VALID)
+        wide = self._look_up(keys.wide, keys.state, WIDE)
+        domain = self._look_up(keys.domain, keys.state, VALID if self.has_domains else _NEVER)
         out = np.zeros(len(keys), dtype=np.uint8)
-        base, slots = (_NO_TABLE, 1) if self.table is None else (self.table.slots, self.table.home_slots)
-        over, over_slots = self.overlay.view()
-        unsure, _ = decide_rows(
-            base, slots, over, over_slots, keys.match, keys.wide, keys.domain, keys.state, self.has_domains,
-            self.book.codes(purpose, scope, policy), self.book.has_grant(), out,
-        )  # fmt: skip
+        codes, has_grant = self.book.codes(purpose, scope, policy), self.book.has_grant()
+        unsure = combine(keys.state, own, wide, domain, codes, has_grant, out)
         return Decided(out, np.flatnonzero(out == UNSURE_CODE) if unsure else _NO_ROWS)
+
+    def _look_up(self, keys: Words, state: Bytes, least_state: int) -> Words:
+        numbers = np.zeros(len(keys), dtype=np.uint32)
+        if least_state != _NEVER:
+            base, slots = (_NO_TABLE, 1) if self.table is None else (self.table.slots, self.table.home_slots)
+            look_up(base, slots, *self.overlay.view(), keys, state, least_state, numbers)
+        return numbers
 
 
 _NO_ROWS: Final[Indexes] = np.zeros(0, dtype=np.int64)

@@ -15,6 +15,7 @@ from numba import njit
 
 SLOT_WORDS: Final = 5
 BLOCK_ROWS: Final = 64
+_ONE: Final = np.uint64(1)
 
 
 @njit(forceinline=True)
@@ -30,46 +31,56 @@ def _big_endian(word):
 
 @njit(forceinline=True)
 def find_home(word, slots):
-    """The slot at which the search for a fingerprint begins, by its first word."""
-    return np.int64((_big_endian(word) * np.uint64(slots)) >> np.uint64(32))
+    """The slot at which the search for a fingerprint begins, by its first word.
 
-
-@njit(forceinline=True)
-def find_in_order(table, slots, key, row):
-    """The same as `find_number` in a table that was filled in ascending order: it can stop at a greater key."""
-    place = find_home(key[row, 0], slots)
-    own = _big_endian(key[row, 0])
-    while table[place, 4] != 0:
-        if table[place, 0] == key[row, 0]:
-            if table[place, 1] == key[row, 1] and table[place, 2] == key[row, 2] and table[place, 3] == key[row, 3]:
-                return table[place, 4]
-        elif _big_endian(table[place, 0]) > own:
-            break
-        place += 1
-    return np.uint32(0)
+    Unsigned, as all places here: the compiler then need not ask whether an index counts from the end.
+    """
+    return (_big_endian(word) * np.uint64(slots)) >> np.uint64(32)
 
 
 @njit(forceinline=True)
 def find_number(table, slots, key, row):
     """The number stored for a fingerprint, 0 when there is none. The table ends with an empty slot."""
-    place = find_home(key[row, 0], slots)
-    while table[place, 4] != 0:
+    word0, word1, word2, word3 = key[row, 0], key[row, 1], key[row, 2], key[row, 3]
+    place = find_home(word0, slots)
+    number = table[place, 4]
+    while number != 0:
         if (
-            table[place, 0] == key[row, 0]
-            and table[place, 1] == key[row, 1]
-            and table[place, 2] == key[row, 2]
-            and table[place, 3] == key[row, 3]
+            table[place, 0] == word0
+            and table[place, 1] == word1
+            and table[place, 2] == word2
+            and table[place, 3] == word3
         ):
-            return table[place, 4]
-        place += 1
-    return np.uint32(0)
+            break
+        place += _ONE
+        number = table[place, 4]
+    return number
+
+
+@njit(forceinline=True)
+def find_in_order(table, slots, key, row):
+    """The same in a table that was filled in ascending order: the search can stop at a greater key."""
+    word0, word1, word2, word3 = key[row, 0], key[row, 1], key[row, 2], key[row, 3]
+    own = _big_endian(word0)
+    place = (own * np.uint64(slots)) >> np.uint64(32)
+    number = table[place, 4]
+    while number != 0:
+        first = table[place, 0]
+        if first == word0:
+            if table[place, 1] == word1 and table[place, 2] == word2 and table[place, 3] == word3:
+                break
+        elif _big_endian(first) > own:
+            return np.uint32(0)
+        place += _ONE
+        number = table[place, 4]
+    return number
 
 
 @njit(nogil=True, cache=True)
 def fill(table, slots, keys, numbers, next_free):
     """Write keys in ascending order; the slot after the last written one, or -1 when the table is too short."""
     for row in range(keys.shape[0]):
-        place = max(find_home(keys[row, 0], slots), next_free)
+        place = max(np.int64(find_home(keys[row, 0], slots)), next_free)
         if place >= table.shape[0] - 1:
             return -1
         for word in range(4):
@@ -84,7 +95,7 @@ def put(table, slots, keys, numbers):
     """Write or overwrite keys in any order; how many were new, or -1 - row when the table is too short for a row."""
     new = 0
     for row in range(keys.shape[0]):
-        place = find_home(keys[row, 0], slots)
+        place = np.int64(find_home(keys[row, 0], slots))
         while table[place, 4] != 0 and not (
             table[place, 0] == keys[row, 0]
             and table[place, 1] == keys[row, 1]
@@ -104,66 +115,46 @@ def put(table, slots, keys, numbers):
 
 
 @njit(nogil=True, cache=True)
-def decide_rows(base, base_slots, over, over_slots, match, wide, domain, state, with_domains, codes, has_grant, out):
-    """The verdict of each row as a code (see `forbear.index.rules`); how many rows are unsure."""
-    unsure = 0
+def look_up(base, base_slots, over, over_slots, keys, state, least_state, numbers):
+    """The number of the rule set of each key whose row has at least `least_state`; the overlay is asked first."""
     touched = np.uint32(0)
-    known = min(codes.shape[0], has_grant.shape[0])
     for start in range(0, state.shape[0], BLOCK_ROWS):
         end = min(start + BLOCK_ROWS, state.shape[0])
         # A table of gigabytes is in no cache. Asking for the slots of a whole block first lets the processor wait for
         # all of them at once instead of for one after another.
         for row in range(start, end):
-            touched ^= base[find_home(match[row, 0], base_slots), 4]
-            if state[row] == 2:
-                touched ^= base[find_home(wide[row, 0], base_slots), 4]
+            if state[row] >= least_state:
+                touched ^= base[find_home(keys[row, 0], base_slots), 4]
         for row in range(start, end):
-            out[row] = _decide_row(
-                base,
-                base_slots,
-                over,
-                over_slots,
-                match,
-                wide,
-                domain,
-                state,
-                with_domains,
-                codes,
-                has_grant,
-                known,
-                row,
-            )
-            unsure += out[row] == 255
-    return unsure, touched
+            if state[row] >= least_state:
+                stored = find_number(over, over_slots, keys, row)
+                if stored != 0:
+                    numbers[row] = stored - np.uint32(1)
+                else:
+                    numbers[row] = find_in_order(base, base_slots, keys, row)
+    # Handed back so that the compiler cannot leave the first loop out.
+    return touched
 
 
-@njit(forceinline=True)
-def _decide_row(
-    base, base_slots, over, over_slots, match, wide, domain, state, with_domains, codes, has_grant, known, row
-):
-    if state[row] == 0:
-        return np.uint8(254)
-    own = _look_up(base, base_slots, over, over_slots, match, row)
-    other = other_domain = np.uint32(0)
-    if state[row] == 2:
-        other = _look_up(base, base_slots, over, over_slots, wide, row)
-    if with_domains:
-        other_domain = _look_up(base, base_slots, over, over_slots, domain, row)
-    if own >= known or other >= known or other_domain >= known:
-        # A rule set that came after this batch asked; the exact way knows it.
-        return np.uint8(255)
-    if (other != 0 or other_domain != 0) and has_grant[own] != 0:
-        # Which of them is older cannot be told across keys.
-        return np.uint8(255)
-    return _gravest(codes[own], _gravest(codes[other], codes[other_domain]))
-
-
-@njit(forceinline=True)
-def _look_up(base, base_slots, over, over_slots, key, row):
-    stored = find_number(over, over_slots, key, row)
-    if stored != 0:
-        return stored - np.uint32(1)
-    return find_in_order(base, base_slots, key, row)
+@njit(nogil=True, cache=True)
+def combine(state, own, wide, domain, codes, has_grant, out):
+    """The verdict of each row as a code (see `forbear.index.rules`); how many rows are unsure."""
+    unsure = 0
+    known = np.uint32(min(codes.shape[0], has_grant.shape[0]))
+    for row in range(state.shape[0]):
+        one, two, three = own[row], wide[row], domain[row]
+        if state[row] == 0:
+            out[row] = 254
+        elif one | two | three == 0:
+            out[row] = 0
+        elif one >= known or two >= known or three >= known or (two | three != 0 and has_grant[one] != 0):
+            # A rule set that came after this batch asked, or a grant beside an entry of another key: which of those
+            # is older cannot be told here. The exact way knows both.
+            out[row] = 255
+            unsure += 1
+        else:
+            out[row] = _gravest(codes[one], _gravest(codes[two], codes[three]))
+    return unsure
 
 
 @njit(forceinline=True)
