@@ -100,6 +100,17 @@ async def test_sec10_undo_works_once_and_adds_to_the_history(door: Door):
     assert await door.list_actions() == ["asserted", "undone"]
 
 
+async def test_undo_says_that_the_list_comes_again(door: Door):
+    undo = {"undo": undo_token_in(await door.post(f"/u/{door.token()}", PAGE))}
+    assert re.search(r"receives [^.]+ again", (await door.post(f"/u/{door.token()}/undo", undo)).text)
+
+
+async def test_undo_does_not_open_beside_a_link_of_another_address(door: Door):
+    undo = {"undo": undo_token_in(await door.post(f"/u/{door.token()}", PAGE))}
+    assert (await door.post(f"/u/{door.token('somebody@example.org')}/undo", undo)).status == 409
+    assert await door.verdict() == "suppress"
+
+
 async def test_sec10_a_used_undo_does_not_take_back_a_later_opt_out(door: Door):
     undo = {"undo": undo_token_in(await door.post(f"/u/{door.token()}", PAGE))}
     await door.post(f"/u/{door.token()}/undo", undo)
@@ -131,7 +142,8 @@ async def test_p5_undo_after_a_later_complaint_leaves_the_complaint(door: Door):
     await suppression.suppress(door.context, [complaint], actor="feedback")
     answer = await door.post(f"/u/{door.token()}/undo", undo)
     assert await door.verdict() == "suppress"
-    assert "unless another opt-out of yours still stands" in answer.text
+    assert "Another opt-out" in answer.text
+    assert "will not be sent there" in answer.text
 
 
 async def test_undo_of_everything_leaves_the_list_left(door: Door):
@@ -222,7 +234,7 @@ async def test_ad07_only_the_address_of_the_link_is_shown(door: Door):
 
 async def test_oc14_every_broken_link_gets_the_same_page(door: Door):
     token = door.token()
-    undo = write_undo_token(door.context.keyring, UndoToken((1,), door.context.now()))
+    undo = write_undo_token(door.context.keyring, UndoToken((1,), door.context.now()), "camille@example.com")
     broken = [
         "",
         "x",

@@ -77,11 +77,11 @@ def test_another_ring_with_the_same_key_id_opens_nothing():
 
 
 def test_sec01_a_link_is_no_undo_and_an_undo_is_no_link():
-    undo = write_undo_token(OLD, UndoToken((7,), datetime(2026, 3, 1, tzinfo=UTC)))
+    undo = write_undo_token(OLD, UndoToken((7,), datetime(2026, 3, 1, tzinfo=UTC)), "link")
     with pytest.raises(BrokenToken):
         read_link_token(OLD, undo)
     with pytest.raises(BrokenToken):
-        read_undo_token(OLD, write_link_token(OLD, LINK))
+        read_undo_token(OLD, write_link_token(OLD, LINK), "link")
 
 
 @given(
@@ -90,7 +90,10 @@ def test_sec01_a_link_is_no_undo_and_an_undo_is_no_link():
 )
 def test_an_undo_opens_to_what_was_sealed(events, until):
     token = UndoToken(events, until)
-    assert read_undo_token(OLD, write_undo_token(OLD, token)) == token
+    written = write_undo_token(OLD, token, "link")
+    assert read_undo_token(OLD, written, "link") == token
+    with pytest.raises(BrokenToken):
+        read_undo_token(OLD, written, "another link")
 
 
 def test_no_repr_shows_an_address():

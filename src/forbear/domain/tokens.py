@@ -44,7 +44,7 @@ class LinkToken:
 
 @dataclass(frozen=True, slots=True)
 class UndoToken:
-    """Permission to take back the events of one answer, until a moment."""
+    """Permission to take back the events of one answer, until a moment, to whoever holds a link of the same address."""
 
     events: tuple[int, ...]
     until: datetime
@@ -66,15 +66,15 @@ def read_link_token(ring: Keyring, text: str) -> LinkToken:
     return LinkToken(address, scope, campaign, _read_day(plain))
 
 
-def write_undo_token(ring: Keyring, token: UndoToken) -> str:
-    """Seal an undo token."""
+def write_undo_token(ring: Keyring, token: UndoToken, address: str) -> str:
+    """Seal an undo token; it opens only beside a link of the same address."""
     text = " ".join(str(number) for number in (int(token.until.timestamp()), *token.events))
-    return _write(ring, Use.UNDO, text.encode())
+    return _write(ring, Use.UNDO, text.encode(), address.encode())
 
 
-def read_undo_token(ring: Keyring, text: str) -> UndoToken:
+def read_undo_token(ring: Keyring, text: str, address: str) -> UndoToken:
     """Open an undo token, expired or not. Raises `BrokenToken` or `KeyNotAtHand`."""
-    until, *events = _read(ring, Use.UNDO, text).split()
+    until, *events = _read(ring, Use.UNDO, text, address.encode()).split()
     return UndoToken(tuple(int(event) for event in events), datetime.fromtimestamp(int(until), UTC))
 
 
@@ -108,12 +108,12 @@ def _read_day(plain: bytes) -> date:
     return _FIRST_DAY + timedelta(days=int.from_bytes(plain[:_DAY_BYTES]))
 
 
-def _write(ring: Keyring, use: Use, plain: bytes) -> str:
-    sealed = ring.seal(use, plain)
+def _write(ring: Keyring, use: Use, plain: bytes, bound_to: bytes = b"") -> str:
+    sealed = ring.seal(use, plain, bound_to)
     return urlsafe_b64encode(_check(sealed) + sealed).rstrip(b"=").decode()
 
 
-def _read(ring: Keyring, use: Use, text: str) -> bytes:
+def _read(ring: Keyring, use: Use, text: str, bound_to: bytes = b"") -> bytes:
     if len(text) > TOKEN_LENGTH_MAX or not text.isascii():
         raise BrokenToken
     try:
@@ -124,7 +124,7 @@ def _read(ring: Keyring, use: Use, text: str) -> bytes:
     # The decoder is lenient about stray characters and spare bits; one link has one spelling.
     if urlsafe_b64encode(packed).rstrip(b"=").decode() != text or _check(sealed) != packed[:_CHECK_BYTES]:
         raise BrokenToken
-    return ring.open(use, sealed)
+    return ring.open(use, sealed, bound_to)
 
 
 def _check(sealed: bytes) -> bytes:

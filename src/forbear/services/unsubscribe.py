@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from forbear.domain.address import mask_address, parse_intake
+from forbear.domain.address import Address, mask_address, parse_intake
 from forbear.domain.errors import BrokenToken, InvalidAddress, NothingToUndo
-from forbear.domain.suppression import EVERYTHING, Reason, Source
+from forbear.domain.suppression import EVERYTHING, Outcome, Purpose, Reason, Source
 from forbear.domain.tokens import LinkToken, UndoToken, read_link_token, read_undo_token, write_undo_token
-from forbear.services import scopes, suppression
+from forbear.services import decision, scopes, suppression
 from forbear.services.context import Context
+from forbear.services.decision import Question
 from forbear.services.suppression import Assertion
 from forbear.store import suppression as suppression_store
 
@@ -54,6 +55,14 @@ class OptOut:
     undo_token: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What taking back did; `is_back` says whether the list's messages reach the address again."""
+
+    view: LinkView
+    is_back: bool
+
+
 async def view_link(context: Context, token: str) -> LinkView:
     """Read a link without doing anything. Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`."""
     return await _view(context, read_link_token(context.keyring, token))
@@ -68,36 +77,48 @@ async def opt_out(
     Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`.
     """
     link = read_link_token(context.keyring, token)
-    try:
-        target = parse_intake(link.address)
-    except InvalidAddress as error:
-        raise BrokenToken from error
+    # What the answer shows is read first: once the opt-out is committed, nothing may fail that would hide it.
+    view = await _view(context, link)
     reason, scope = (Reason.UNSUBSCRIBE, link.scope) if choice is Choice.LIST else (Reason.OBJECTION, EVERYTHING)
     proof = {**evidence, "campaign": link.campaign, "link_scope": link.scope, "link_made": link.minted.isoformat()}
-    assertion = Assertion(target, reason, scope, source, evidence=proof, keep_evidence=context.options.click_evidence)
+    assertion = Assertion(
+        _address_of(link), reason, scope, source, evidence=proof, keep_evidence=context.options.click_evidence
+    )
     done = (await suppression.assert_entries(context, [assertion], actor=ACTOR))[0]
     undo_token = None
     if done.is_new:
         until = context.now() + context.options.undo_window
-        undo_token = write_undo_token(context.keyring, UndoToken((done.event_id,), until))
-    return OptOut(await _view(context, link), choice, not done.is_new, undo_token)
+        undo_token = write_undo_token(context.keyring, UndoToken((done.event_id,), until), link.address)
+    return OptOut(view, choice, not done.is_new, undo_token)
 
 
-async def undo(context: Context, token: str, undo_token: str) -> LinkView:
+async def undo(context: Context, token: str, undo_token: str) -> Undone:
     """Take back what one answer did, once and within its window.
 
     Raises `NothingToUndo` when the window has passed, it was undone already, or somebody has opted the address
-    out again since.
+    out again since; `BrokenToken` when the undo token belongs to another address.
     """
     link = read_link_token(context.keyring, token)
-    permission = read_undo_token(context.keyring, undo_token)
+    permission = read_undo_token(context.keyring, undo_token, link.address)
     if context.now() > permission.until:
         raise NothingToUndo
+    view = await _view(context, link)
     async with context.database.transaction() as connection:
         undone = await suppression_store.undo_events(connection, permission.events, actor=ACTOR)
     if not undone:
         raise NothingToUndo
-    return await _view(context, link)
+    checked = await decision.decide_all(context, [_address_of(link)], Question(Purpose.MARKETING, link.scope))
+    return Undone(view, checked.verdicts[0].outcome is Outcome.DELIVER)
+
+
+def _address_of(link: LinkToken) -> Address:
+    try:
+        target = parse_intake(link.address)
+    except InvalidAddress as error:
+        raise BrokenToken from error
+    if not isinstance(target, Address):
+        raise BrokenToken
+    return target
 
 
 async def _view(context: Context, link: LinkToken) -> LinkView:

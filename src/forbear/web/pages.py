@@ -79,10 +79,10 @@ async def undo_opt_out(request: web.Request) -> web.Response:
     view = await unsubscribe.view_link(context, token)
     fields = (await read_click(request)).fields
     try:
-        await unsubscribe.undo(context, token, fields.get("undo", ""))
+        undone = await unsubscribe.undo(context, token, fields.get("undo", ""))
     except (NothingToUndo, BrokenToken):
         return render_page(request, "nothing_to_undo.html", status=HTTPStatus.CONFLICT, token=token, view=view)
-    return render_page(request, "undone.html", token=token, view=view)
+    return render_page(request, "undone.html", token=token, view=undone.view, undone=undone)
 
 
 async def show_preferences(request: web.Request) -> web.Response:
