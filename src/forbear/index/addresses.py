@@ -6,13 +6,14 @@ row goes to `parse_address`, one by one. Both ways give the same fingerprints, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from forbear.domain.address import Address, parse_address
 from forbear.domain.errors import InvalidAddress
-from forbear.domain.fingerprint import FingerprintChain, Kind
+from forbear.domain.fingerprint import AddressKeys, Fingerprint, FingerprintChain, Kind
 from forbear.domain.wide_domains import WIDE_DOMAINS
 from forbear.index.kernels.addresses import (
     HASH_START,
@@ -48,6 +49,28 @@ class Keys:
     def select(self, rows: Indexes) -> Keys:
         """The keys of some rows, in their order."""
         return Keys(self.match[rows], self.wide[rows], self.domain[rows], self.state[rows])
+
+    @classmethod
+    def of(cls, keys: Sequence[AddressKeys]) -> Keys:
+        """The same keys as arrays; all of them valid."""
+        none = bytes(DIGEST_BYTES)
+        return cls(
+            _words(b"".join(key.match for key in keys)),
+            _words(b"".join(key.wide or none for key in keys)),
+            _words(b"".join(key.domain for key in keys)),
+            np.array([VALID if key.wide is None else WIDE for key in keys], dtype=np.uint8),
+        )
+
+    def as_fingerprints(self) -> list[AddressKeys]:
+        """The same keys one by one; all of them must be valid."""
+        return [
+            AddressKeys(
+                Fingerprint(self.match[row].tobytes()),
+                Fingerprint(self.wide[row].tobytes()) if self.state[row] == WIDE else None,
+                Fingerprint(self.domain[row].tobytes()),
+            )
+            for row in range(len(self))
+        ]
 
 
 class RowFingerprinter:
@@ -184,8 +207,8 @@ def _read(cell: bytes) -> Address | None:
         return None
 
 
-def _words(fingerprint: bytes) -> Words:
-    return np.frombuffer(fingerprint, dtype=np.uint32)
+def _words(fingerprints: bytes) -> Words:
+    return np.frombuffer(fingerprints, dtype=np.uint32).reshape(-1, DIGEST_BYTES // 4)
 
 
 def _no_digests(count: int) -> Words:

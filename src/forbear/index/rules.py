@@ -64,7 +64,7 @@ class RuleBook:
         known = self._codes.get(key)
         if known is None or len(known) < len(self.rule_sets):
             start = 0 if known is None else len(known)
-            new = [_code(decide(rules, purpose, scope, policy)) for rules in self.rule_sets[start:]]
+            new = [code_of(decide(rules, purpose, scope, policy)) for rules in self.rule_sets[start:]]
             known = np.concatenate([known if known is not None else _no_bytes(), np.array(new, dtype=np.uint8)])
             self._codes[key] = known
         return known
@@ -87,7 +87,8 @@ class RuleBook:
         return cls([tuple(_rule_from_json(rule) for rule in rules) for rules in content])
 
 
-def _code(verdict: Verdict) -> int:
+def code_of(verdict: Verdict) -> int:
+    """The code of a verdict that delivers or suppresses."""
     return DELIVER_CODE if verdict.reason is None else _CODES[verdict.reason]
 
 
