@@ -3,8 +3,6 @@
 root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 python="$root/.venv/bin/python"
 export PYTHONPATH="$root/src${PYTHONPATH:+:$PYTHONPATH}"
-# Nothing that lies in the folder we are called from may stand in for a module of ours.
-export PYTHONSAFEPATH=1
 
 say() {
     printf 'forbear: %s\n' "$*" >&2
@@ -24,13 +22,17 @@ install_packages() {
     } </dev/null >/dev/null
 }
 
-# need_programs PROGRAM:PACKAGE...   installs the packages of those programs that are not there.
-need_programs() {
+# need THING:PACKAGE...   installs the packages of those programs and libraries that are not there.
+need() {
     local pair missing=()
     for pair in "$@"; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+        _has "${pair%%:*}" || missing+=("${pair##*:}")
     done
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+}
+
+_has() {
+    command -v "$1" >/dev/null || /sbin/ldconfig -p | grep -qF "$1"
 }
 
 # prepare LOCK...   makes .venv hold what the first lock file names; any of them that is installed will do.
