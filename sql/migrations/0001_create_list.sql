@@ -77,7 +77,8 @@ CREATE TABLE entries (
     UNIQUE (fingerprint, channel, scope, reason)
 );
 CREATE INDEX entries_wide_fingerprint ON entries (wide_fingerprint) WHERE wide_fingerprint IS NOT NULL;
-CREATE INDEX entries_changed_xid ON entries (changed_xid);
+CREATE INDEX entries_erased ON entries (fingerprint) WHERE reason = 'erased';
+CREATE INDEX entries_changed_xid ON entries (changed_xid, id);
 CREATE INDEX entries_batch_id ON entries (batch_id, id) WHERE batch_id IS NOT NULL;
 
 CREATE TABLE grants (
@@ -92,7 +93,7 @@ CREATE TABLE grants (
     changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (fingerprint, channel, scope)
 );
-CREATE INDEX grants_changed_xid ON grants (changed_xid);
+CREATE INDEX grants_changed_xid ON grants (changed_xid, id);
 
 -- What happened, for ever: fingerprints and ids only. The service's role may add and read, never change.
 -- Batches, entries and grants cannot be deleted, so nothing references them by a foreign key: each would cost a
@@ -129,7 +130,8 @@ CREATE TABLE addresses (
     sealed bytea NOT NULL
 );
 
--- Rows of an import on their way into the list; deleted as they are applied.
+-- Rows of an import on their way into the list; deleted as they are applied. Where a row says no date it counts as
+-- said when it is applied.
 CREATE TABLE import_rows (
     batch_id bigint NOT NULL,
     fingerprint bytea NOT NULL,
@@ -139,8 +141,8 @@ CREATE TABLE import_rows (
     scope text NOT NULL,
     reason reason NOT NULL,
     source source NOT NULL,
-    since timestamptz NOT NULL,
-    asserted_at timestamptz NOT NULL,
+    since timestamptz,
+    asserted_at timestamptz,
     sealed bytea
 );
 CREATE INDEX import_rows_batch_id ON import_rows (batch_id, fingerprint);

@@ -28,6 +28,10 @@ SELECT number, name, checksum FROM migrations ORDER BY number;
 -- Whether this database was ever migrated.
 SELECT to_regclass('public.migrations') IS NOT NULL AS answer;
 
+-- name: set_lock_timeout
+-- How long the rest of this transaction waits for a lock.
+SELECT set_config('lock_timeout', $1::text, true) AS answer;
+
 -- name: add_migration
 -- Remember a migration as applied.
 INSERT INTO migrations (number, name, checksum) VALUES ($1::integer, $2::text, $3::bytea);

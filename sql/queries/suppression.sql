@@ -1,24 +1,45 @@
 -- name: add_entries
 -- Assert entries: insert, revive or renew each, and append its event, evidence and sealed address; one row back per row given that could be seen.
-WITH given AS (
-    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, sealed, evidence, expires_at, place,
-        least(coalesce(since, clock_timestamp()), clock_timestamp()) AS since
+WITH line AS (
+    SELECT *
     FROM unnest(
         $1::bytea[], $2::bytea[], $3::entry_kind[], $4::channel[], $5::text[], $6::reason[], $7::source[],
         $8::timestamptz[], $9::bytea[], $10::bytea[], $11::timestamptz[]
     ) WITH ORDINALITY AS line (
         fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, sealed, evidence, expires_at, place
     )
-), wanted AS (
-    SELECT DISTINCT ON (fingerprint, channel, scope, reason) *
+), given AS (
+    -- What is said now is said after every grant on record, though the clock of another server was ahead.
+    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, sealed, evidence, expires_at, place,
+        least(coalesce(since, clock_timestamp()), clock_timestamp()) AS since,
+        CASE
+            WHEN since IS NOT NULL THEN least(since, clock_timestamp())
+            ELSE greatest(clock_timestamp(), (
+                SELECT max(granted_at)
+                FROM grants
+                WHERE grants.fingerprint = line.fingerprint AND grants.channel = line.channel
+            ))
+        END AS asserted_at
+    FROM line
+), wanted AS MATERIALIZED (
+    SELECT DISTINCT ON (fingerprint, channel, scope, reason)
+        fingerprint, channel, scope, reason, wide_fingerprint, kind, source, sealed, evidence, expires_at,
+        min(since) OVER same AS since, max(asserted_at) OVER same AS asserted_at, min(place) OVER same AS place
     FROM given
-    ORDER BY fingerprint, channel, scope, reason, place
+    WINDOW same AS (PARTITION BY fingerprint, channel, scope, reason)
+    ORDER BY fingerprint, channel, scope, reason, wide_fingerprint NULLS LAST, given.place
+), before AS MATERIALIZED (
+    SELECT entry.id, fingerprint, channel, scope, reason, entry.lifted_at IS NOT NULL AS is_lifted
+    FROM wanted
+    JOIN entries AS entry USING (fingerprint, channel, scope, reason)
 ), written AS (
     INSERT INTO entries AS entry (
         fingerprint, wide_fingerprint, kind, channel, scope, reason, source, batch_id, canon_version, since, asserted_at
     )
-    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, $12::bigint, $13::smallint, since, since
+    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, $12::bigint, $13::smallint, since,
+        asserted_at
     FROM wanted
+    ORDER BY fingerprint, channel, scope, reason
     ON CONFLICT (fingerprint, channel, scope, reason) DO UPDATE
     SET lifted_at = NULL,
         since = CASE WHEN entry.lifted_at IS NULL THEN least(entry.since, excluded.since) ELSE excluded.since END,
@@ -36,30 +57,32 @@ WITH given AS (
                 AND excluded.asserted_at >= grants.granted_at
         )
     RETURNING entry.id, entry.fingerprint, entry.channel, entry.scope, entry.reason
-), standing AS (
-    SELECT entry.id, entry.fingerprint, entry.channel, entry.scope, entry.reason
-    FROM entries AS entry
-    JOIN wanted USING (fingerprint, channel, scope, reason)
-    WHERE NOT EXISTS (SELECT FROM written WHERE written.id = entry.id)
-), found AS (
-    SELECT *, 'asserted'::event_action AS action FROM written
-    UNION ALL
-    SELECT *, 'already'::event_action AS action FROM standing
+), found AS MATERIALIZED (
+    -- Only what stood for nothing before is `asserted`, because an undo takes that back. Renewing or widening what
+    -- stood already is not: its undo would lift what somebody else had said.
+    SELECT coalesce(written.id, before.id) AS id, wanted.*,
+        CASE
+            WHEN written.id IS NOT NULL AND coalesce(before.is_lifted, true) THEN 'asserted'
+            ELSE 'already'
+        END::event_action AS action
+    FROM wanted
+    LEFT JOIN before USING (fingerprint, channel, scope, reason)
+    LEFT JOIN written USING (fingerprint, channel, scope, reason)
+    WHERE coalesce(written.id, before.id) IS NOT NULL
 ), event AS (
     INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, batch_id, actor)
-    SELECT action, found.id, fingerprint, channel, scope, reason, wanted.source, $12::bigint, $14::text
+    SELECT action, id, fingerprint, channel, scope, reason, source, $12::bigint, $14::text
     FROM found
-    JOIN wanted USING (fingerprint, channel, scope, reason)
-    RETURNING id, entry_id, action, fingerprint, channel, scope, reason
+    RETURNING id, entry_id
 ), unerased AS (
-    SELECT wanted.*, event.id AS event_id
-    FROM wanted
-    JOIN event USING (fingerprint, channel, scope, reason)
+    SELECT found.*, event.id AS event_id
+    FROM found
+    JOIN event ON event.entry_id = found.id
     WHERE NOT EXISTS (
         SELECT FROM entries AS erased
-        WHERE erased.fingerprint = wanted.fingerprint AND erased.reason = 'erased' AND erased.lifted_at IS NULL
+        WHERE erased.fingerprint = found.fingerprint AND erased.reason = 'erased' AND erased.lifted_at IS NULL
     )
-), sealed AS (
+), address AS (
     INSERT INTO addresses (fingerprint, sealed)
     SELECT DISTINCT ON (fingerprint) fingerprint, sealed FROM unerased WHERE sealed IS NOT NULL
     ORDER BY fingerprint
@@ -68,9 +91,11 @@ WITH given AS (
     INSERT INTO evidence (event_id, fingerprint, sealed, expires_at)
     SELECT event_id, fingerprint, evidence, expires_at FROM unerased WHERE evidence IS NOT NULL
 )
-SELECT given.place, event.entry_id, event.id AS event_id, event.action::text AS action
+SELECT given.place, event.entry_id, event.id AS event_id,
+    found.action = 'asserted' AND given.place = found.place AS is_new
 FROM given
-JOIN event USING (fingerprint, channel, scope, reason)
+JOIN found USING (fingerprint, channel, scope, reason)
+JOIN event ON event.entry_id = found.id
 ORDER BY given.place;
 
 -- name: find_rules
@@ -227,3 +252,10 @@ WHERE event_id IN (
 DELETE FROM addresses
 USING entries
 WHERE entries.fingerprint = addresses.fingerprint AND entries.reason = 'erased' AND entries.lifted_at IS NULL;
+
+-- name: delete_erased_evidence
+-- Retention: the same for evidence; why an entry was lifted afterwards stays.
+DELETE FROM evidence
+USING entries, events
+WHERE entries.fingerprint = evidence.fingerprint AND entries.reason = 'erased' AND entries.lifted_at IS NULL
+    AND events.id = evidence.event_id AND events.action <> 'lifted';

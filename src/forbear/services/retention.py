@@ -22,7 +22,7 @@ class Deleted:
 
 
 async def delete_expired(context: Context) -> Deleted:
-    """Delete evidence and counts whose time is over, and addresses left beside an erasure."""
+    """Delete evidence and counts whose time is over, and what was written beside an erasure under way."""
     evidence = scrubs = 0
     before = context.now() - context.options.scrub_retention
     async with context.database.connection() as connection:
@@ -31,4 +31,5 @@ async def delete_expired(context: Context) -> Deleted:
         while page := await scrub_store.delete_old_scrubs(connection, before, PAGE_ROWS):
             scrubs += page
         addresses = await suppression_store.delete_erased_addresses(connection)
+        evidence += await suppression_store.delete_erased_evidence(connection)
     return Deleted(evidence, scrubs, addresses)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import asyncpg
 import structlog
 
-from forbear.domain.errors import ListUnavailable, Misconfigured
+from forbear.domain.errors import InvalidInput, ListUnavailable, Misconfigured
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 
@@ -100,13 +100,21 @@ async def _prepare_connection(connection: Connection) -> None:
 
 
 class _translated_errors:  # noqa: N801 - reads as the context manager it is
-    """Turn the errors of a lost or refusing server into `ListUnavailable`."""
+    """Turn the errors of a lost or refusing server into `ListUnavailable`, and of values into `InvalidInput`."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _UNAVAILABLE) and not isinstance(error, Misconfigured):
-            # The server's own text may quote a value, so only the kind of error is written down.
+        # Text of the server and of the driver may quote a value, so only the kind of error is written down.
+        if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+            raise Misconfigured("the database URL cannot be used") from error
+        # The driver's InterfaceError is a lost connection, unless it is a ValueError: what it could not encode.
+        if isinstance(error, asyncpg.DataError) or (
+            isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+        ):
+            _log.warning("value_refused", error=type(error).__name__)
+            raise InvalidInput("a value cannot be stored: out of range, or with NUL or broken characters") from error
+        if isinstance(error, _UNAVAILABLE):
             _log.warning("list_unavailable", error=type(error).__name__)
             raise ListUnavailable from error

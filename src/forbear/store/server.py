@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+import asyncpg
+
 from forbear.domain.errors import Busy, Misconfigured
 from forbear.store.database import POSTGRES_VERSION_MIN, Connection
 from forbear.store.queries import load_queries, sql_folder
@@ -15,6 +17,8 @@ from forbear.store.queries import load_queries, sql_folder
 _SQL = load_queries("server")
 _FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 LOCK_WAIT_SECONDS: Final = 60
+LOCK_TIMEOUT: Final = "2s"
+"""How long a migration may stand in the queue for a table, and everybody who comes later behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ async def check_server(connection: Connection) -> None:
 async def migrate(connection: Connection, service_role: str) -> list[str]:
     """Bring the owner's database to this program's schema; the names of what was applied now.
 
-    Raises `Busy` when another migration holds the lock, `Misconfigured` when an applied file has changed since.
+    Raises `Busy` when another migration runs or a table stays in use, `Misconfigured` when an applied file has changed
+    since.
     """
     await _take_lock(connection)
     try:
@@ -95,9 +100,21 @@ async def _applied(connection: Connection) -> dict[int, bytes]:
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
-    async with connection.transaction():
-        await connection.execute(migration.text)
-        await connection.execute(_SQL["add_migration"], migration.number, migration.name, migration.checksum)
+    """Apply a migration whole or not at all, without making anybody wait long behind its locks."""
+    deadline = asyncio.get_running_loop().time() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(_SQL["set_lock_timeout"], LOCK_TIMEOUT)
+                await connection.execute(migration.text)
+                await connection.execute(_SQL["add_migration"], migration.number, migration.name, migration.checksum)
+        except asyncpg.LockNotAvailableError as error:
+            # Whoever asks for the table while we wait would queue behind us, so we step back now and then.
+            if asyncio.get_running_loop().time() > deadline:
+                raise Busy(f"migration {migration.number:04d} cannot have a table that others use") from error
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 async def _take_lock(connection: Connection) -> None:

@@ -42,6 +42,7 @@ class Written:
     entry_id: int
     event_id: int
     is_new: bool
+    """Whether nothing stood there before; only then may its event be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ async def add_entries(
     rows = await connection.fetch(
         _SQL["add_entries"], *(list(column) for column in columns), batch_id, CANON_VERSION, actor
     )
-    return [Written(row["place"] - 1, row["entry_id"], row["event_id"], row["action"] == "asserted") for row in rows]
+    return [Written(row["place"] - 1, row["entry_id"], row["event_id"], row["is_new"]) for row in rows]
 
 
 async def find_rules(
@@ -288,6 +289,11 @@ async def delete_expired_evidence(connection: Connection, limit: int) -> int:
 async def delete_erased_addresses(connection: Connection) -> int:
     """Delete sealed addresses written beside an erasure under way."""
     return _count(await connection.execute(_SQL["delete_erased_addresses"]))
+
+
+async def delete_erased_evidence(connection: Connection) -> int:
+    """Delete evidence written beside an erasure under way."""
+    return _count(await connection.execute(_SQL["delete_erased_evidence"]))
 
 
 def _count(status: str) -> int:
