@@ -1,7 +1,8 @@
 """Settings: the only place that reads the environment. Every fault is reported at once.
 
-Names are `FORBEAR_` and the field's name in capitals; `DATABASE_URL` is taken as it is. A secret may instead
-stand in a file that `NAME_FILE` points to. docs/configuration.md and .env.example are generated from here.
+Names are `FORBEAR_` and the field's name in capitals; `DATABASE_URL` is taken as it is. One that is empty counts as
+not set. A secret may instead stand in a file that `NAME_FILE` points to. docs/configuration.md and .env.example are
+generated from here.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from forbear.domain.errors import Misconfigured
 from forbear.domain.suppression import Policy, Purpose, Reason
 
-_SECRETS = ("DATABASE_URL", "FORBEAR_MIGRATE_URL")
+SECRETS = ("DATABASE_URL", "FORBEAR_MIGRATE_URL")
+"""What may stand in a file that `NAME_FILE` points to."""
 DEFAULT_DATA = Path("var")
 
 
 class Settings(BaseSettings):
     """What an installation may choose. Each limit says what it defends against."""
 
-    model_config = SettingsConfigDict(env_prefix="FORBEAR_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FORBEAR_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     data: Path | None = Field(
         None,
-        description="Data folder: keys, the local API key and the embedded PostgreSQL. When set it beats DATABASE_URL.",
+        description="Data folder: keys, the local API key and the embedded PostgreSQL. When set it beats DATABASE_URL; "
+        "without either it is var, in the folder from which the program is started.",
     )
     database_url: str | None = Field(
         None,
@@ -40,16 +45,21 @@ class Settings(BaseSettings):
     migrate_url: str | None = Field(
         None,
         repr=False,
-        description="The same database for the role that owns the tables; used by migrate and start only.",
+        description="The same database for the role that owns the tables; used by migrate and start only. Default: "
+        "DATABASE_URL, and then nothing in PostgreSQL keeps the service from changing its history.",
     )
     keys: Path | None = Field(None, description="Key file. Default: keys.json in the data folder.")
     http: str = Field("127.0.0.1:8080", description="HOST:PORT where the web process listens. Port 0 takes a free one.")
     metrics: str | None = Field(None, description="HOST:PORT for /metrics, on a listener of its own. Off when empty.")
     public_url: str | None = Field(
-        None, description="How recipients reach the web process; links are built from it, never from a Host header."
+        None,
+        description="How recipients reach the web process; links are built from it, never from a Host header. "
+        "Default: where it listens.",
     )
     mail_domain: str | None = Field(
-        None, description="Domain whose mail reaches forbear inbound; gives links a mailto and a return path."
+        None,
+        description="Domain whose mail comes to Forbear; gives links a mailto and a return path. Leave it empty: this "
+        "release receives no mail.",
     )
     contact: str | None = Field(
         None, description="Another way out (an e-mail address, phone number or postal address) shown when a link fails."
@@ -184,9 +194,9 @@ def read_settings(**chosen: Any) -> Settings:
     Raises `Misconfigured` with one line for every fault.
     """
     given = {name: value for name, value in chosen.items() if value is not None}
-    for name in _SECRETS:
+    for name in SECRETS:
         path = os.environ.get(f"{name}_FILE")
-        if path and name not in os.environ:
+        if path and not os.environ.get(name):
             try:
                 given.setdefault(name.removeprefix("FORBEAR_").lower(), Path(path).read_text().strip())
             except OSError as error:
@@ -200,7 +210,7 @@ def read_settings(**chosen: Any) -> Settings:
 
 def make_environment(settings: Settings) -> dict[str, str]:
     """Make the environment with which another program of ours reads these settings; it gets no owner's password."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FORBEAR_", *_SECRETS))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FORBEAR_", *SECRETS))}
     for name in settings.model_fields_set - {"data", "database_url", "migrate_url"}:
         value = getattr(settings, name)
         if value is not None:
@@ -220,6 +230,11 @@ def split_host_port(value: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def name_variable(setting: str) -> str:
+    """Name the variable of the environment that holds a setting."""
+    return "DATABASE_URL" if setting == "database_url" else f"FORBEAR_{setting.upper()}"
+
+
 def _variable(location: tuple[int | str, ...]) -> str:
     name = str(location[0]) if location else "settings"
-    return name if name.isupper() else f"FORBEAR_{name.upper()}"
+    return name if name.isupper() else name_variable(name)
