@@ -1,5 +1,6 @@
 """Suppression files for tests: samples of what providers export, and reading one without a list."""
 
+import asyncio
 import io
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from forbear.domain.export_form import COLUMNS
 from forbear.domain.import_formats import Refusal
 from forbear.domain.suppression import Reason
+from forbear.services.context import Context
 from forbear.services.import_file import ImportFile, RowMaker, RowRules, Staged
 from forbear.services.key_file import make_keyring
 
@@ -35,3 +37,13 @@ def stage(
     file = open_file(data)
     rules = RowRules(reason, scope, NOW, wide_matching=True, key=key)
     return RowMaker(file.layout, rules, ring, 1).make(file.read(1_000_000))
+
+
+async def wait_for_lock(context: Context) -> None:
+    """Wait until some statement on this list waits for another's lock."""
+    waiting = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    async with context.database.connection() as connection, asyncio.timeout(60):
+        while not await connection.fetchval(waiting):  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.01)

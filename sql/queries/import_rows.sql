@@ -49,13 +49,22 @@ WITH given AS (
         fingerprint, channel, scope, reason, wide_fingerprint, kind, source, sealed,
         least(min(since) OVER same, statement_timestamp()) AS since,
         least(max(asserted_at) OVER same, statement_timestamp()) AS asserted_at,
+        bool_or(asserted_at IS NULL) OVER same AS is_said_now,
         count(*) OVER same AS copies,
         bool_or(reason = 'erased') OVER (PARTITION BY fingerprint) AS is_erased
     FROM given
     WINDOW same AS (PARTITION BY fingerprint, channel, scope, reason)
     ORDER BY fingerprint, channel, scope, reason, wide_fingerprint NULLS LAST, sealed NULLS LAST
 ), before AS MATERIALIZED (
-    SELECT wanted.*, known.id, known.is_lifted, known.was_erased
+    SELECT wanted.*, known.id, known.is_lifted, known.was_erased,
+        CASE
+            WHEN is_said_now THEN greatest(statement_timestamp(), (
+                SELECT max(granted_at)
+                FROM grants
+                WHERE grants.fingerprint = wanted.fingerprint AND grants.channel = wanted.channel
+            ))
+            ELSE asserted_at
+        END AS said_at
     FROM wanted
     LEFT JOIN LATERAL (
         SELECT max(entry.id) FILTER (WHERE is_same) AS id,
@@ -71,8 +80,8 @@ WITH given AS (
     INSERT INTO entries AS entry (
         fingerprint, wide_fingerprint, kind, channel, scope, reason, source, batch_id, canon_version, since, asserted_at
     )
-    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, $1, $4::smallint, since, asserted_at
-    FROM wanted
+    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, $1, $4::smallint, since, said_at
+    FROM before
     ORDER BY fingerprint, channel, scope, reason
     ON CONFLICT (fingerprint, channel, scope, reason) DO UPDATE
     SET lifted_at = NULL,
@@ -92,14 +101,16 @@ WITH given AS (
         )
     RETURNING entry.id, entry.fingerprint, entry.channel, entry.scope, entry.reason
 ), found AS MATERIALIZED (
-    SELECT coalesce(written.id, before.id) AS id, written.id IS NOT NULL AS is_written, before.id IS NULL AS is_new,
-        coalesce(before.is_lifted, false) AS was_lifted, NOT (is_erased OR coalesce(was_erased, false)) AS is_kept,
-        fingerprint, channel, scope, reason, wide_fingerprint, kind, source, since, asserted_at, sealed, copies
+    SELECT coalesce(written.id, before.id) AS id, before.id IS NULL AS is_new,
+        written.id IS NOT NULL AND coalesce(before.is_lifted, false) AS is_revived,
+        NOT (is_erased OR coalesce(was_erased, false)) AS is_kept,
+        fingerprint, channel, scope, reason, wide_fingerprint, kind, source, since, asserted_at, is_said_now, sealed,
+        copies
     FROM before
     LEFT JOIN written USING (fingerprint, channel, scope, reason)
 ), event AS (
     INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, batch_id, actor)
-    SELECT CASE WHEN is_written THEN 'asserted' ELSE 'already' END::event_action,
+    SELECT CASE WHEN is_new OR is_revived THEN 'asserted' ELSE 'already' END::event_action,
         id, fingerprint, channel, scope, reason, 'import', $1, $5::text
     FROM found
     WHERE id IS NOT NULL
@@ -114,13 +125,14 @@ WITH given AS (
     INSERT INTO import_rows (
         batch_id, fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, asserted_at, sealed
     )
-    SELECT $1, fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, asserted_at, sealed
+    SELECT $1, fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since,
+        CASE WHEN NOT is_said_now THEN asserted_at END, sealed
     FROM found
     WHERE id IS NULL
 )
 SELECT count(*) FILTER (WHERE id IS NOT NULL AND is_new) AS added,
-    count(*) FILTER (WHERE is_written AND was_lifted) AS revived,
-    count(*) FILTER (WHERE id IS NOT NULL AND NOT is_new AND NOT (is_written AND was_lifted)) AS already,
+    count(*) FILTER (WHERE is_revived) AS revived,
+    count(*) FILTER (WHERE id IS NOT NULL AND NOT is_new AND NOT is_revived) AS already,
     coalesce(sum(copies - 1), 0)::bigint AS copies
 FROM found;
 

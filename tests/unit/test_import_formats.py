@@ -271,8 +271,10 @@ def test_of_rows_that_say_the_same_the_earliest_date_and_the_latest_assertion_st
     assert (row.since.year, row.asserted_at.year, staged.copies) == (2020, 2024, 2)
 
 
-def test_a_date_in_the_future_counts_as_now():
-    assert stage(b"email,since\nann@example.com,2999-01-01\n").rows[0].since == NOW
+@pytest.mark.parametrize("since", ["2999-01-01", "soon", ""])
+def test_a_date_in_the_future_or_none_counts_as_now(since):
+    (row,) = stage(f"email,since\nann@example.com,{since}\nann@example.com,2024-01-01\n".encode()).rows
+    assert row.asserted_at is None
 
 
 def test_a_reason_given_for_all_replaces_the_rows_own():

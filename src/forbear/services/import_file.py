@@ -14,7 +14,7 @@ from itertools import islice
 from typing import BinaryIO, Final
 
 from forbear.domain.address import Address, Domain, parse_intake
-from forbear.domain.errors import InvalidAddress, InvalidInput
+from forbear.domain.errors import InvalidAddress, InvalidImport, InvalidInput
 from forbear.domain.export_form import GRANT, ExportedRow
 from forbear.domain.fingerprint import FINGERPRINT_BYTES, Fingerprint, Kind
 from forbear.domain.import_formats import DETAILS, SAMPLE_LINES, GivenRow, Layout, Refusal, detect_layout
@@ -83,8 +83,11 @@ class ImportFile:
         return self._reader.characters
 
     def read(self, limit: int) -> list[Record]:
-        """The next records, none at the end."""
-        return list(islice(self._records, limit))
+        """The next records, none at the end. Raises `InvalidImport` where the file itself fails."""
+        try:
+            return list(islice(self._records, limit))
+        except OSError as error:
+            raise InvalidImport(f"the file cannot be read on: {error.strerror}") from error
 
 
 @dataclass(slots=True)
@@ -96,8 +99,8 @@ class _Entry:
     scope: str
     source: Source
     channel: Channel
-    since: datetime
-    asserted_at: datetime
+    since: datetime | None
+    asserted_at: datetime | None
     kind: Kind = Kind.MATCH
     fingerprint: Fingerprint = _NOT_YET
     wide: Fingerprint | None = None
@@ -189,6 +192,7 @@ class RowMaker:
         if own.kind == Kind.WIDE or any(len(value) != FINGERPRINT_BYTES for value in fingerprints):
             raise ValueError
         since = self._credible(own.since)
+        asserted_at = self._credible(own.asserted_at or own.since)
         entry = _Entry(
             target=None,
             reason=Reason(reason),
@@ -196,7 +200,7 @@ class RowMaker:
             source=Source(own.source),
             channel=Channel(own.channel),
             since=since,
-            asserted_at=max(since, self._credible(own.asserted_at or own.since)),
+            asserted_at=None if since is None or asserted_at is None else max(since, asserted_at),
             kind=Kind(own.kind),
             fingerprint=Fingerprint(own.fingerprint),
             wide=None if own.wide_fingerprint is None else Fingerprint(own.wide_fingerprint),
@@ -204,8 +208,8 @@ class RowMaker:
         entry.wants_wide = own.is_wide or (self._rules.wide_matching and is_wide(entry.reason, entry.source))
         return entry
 
-    def _credible(self, since: datetime | None) -> datetime:
-        return since if since is not None and since <= self._rules.now else self._rules.now
+    def _credible(self, since: datetime | None) -> datetime | None:
+        return since if since is not None and since <= self._rules.now else None
 
     def _fingerprint(self, entries: Iterable[_Entry]) -> None:
         fingerprinter = self._ring.fingerprints.email
@@ -280,8 +284,10 @@ def _merge(entries: Iterable[_Entry]) -> list[_Entry]:
     for entry in entries:
         first = merged.setdefault((entry.fingerprint, entry.channel, entry.scope, entry.reason), entry)
         if first is not entry:
-            first.since = min(first.since, entry.since)
-            first.asserted_at = max(first.asserted_at, entry.asserted_at)
+            first.since = min(filter(None, (first.since, entry.since)), default=None)
+            # No date means that it is said now, which is later than any.
+            both = first.asserted_at and entry.asserted_at and (first.asserted_at, entry.asserted_at)
+            first.asserted_at = max(both) if both else None
             first.wide = first.wide or entry.wide
             first.target = first.target or entry.target
     return list(merged.values())

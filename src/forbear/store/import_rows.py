@@ -23,7 +23,7 @@ _ABOVE_ALL: Final = b"\xff" * (FINGERPRINT_BYTES + 1)
 
 
 class StagedRow(NamedTuple):
-    """One row on its way into the list, in the order of `_COLUMNS`; kind, channel, reason, source are their values."""
+    """One row on its way into the list; kind, channel, reason and source are their values."""
 
     batch_id: int
     fingerprint: Fingerprint
@@ -33,8 +33,9 @@ class StagedRow(NamedTuple):
     scope: str
     reason: str
     source: str
-    since: datetime
-    asserted_at: datetime
+    since: datetime | None
+    asserted_at: datetime | None
+    """None where the row says no date: it then counts as said when it is applied."""
     sealed: bytes | None
 
 
