@@ -1,0 +1,343 @@
+-- What sql/migrations add up to. Made by scripts/schema and compared by a test; nothing reads it.
+
+CREATE TYPE batch_status AS ENUM (
+    'staging',
+    'staged',
+    'applying',
+    'applied',
+    'undoing',
+    'undone',
+    'discarded'
+);
+
+CREATE TYPE channel AS ENUM (
+    'email',
+    'phone',
+    'post'
+);
+
+CREATE TYPE entry_kind AS ENUM (
+    'match',
+    'domain'
+);
+
+CREATE TYPE event_action AS ENUM (
+    'asserted',
+    'already',
+    'lifted',
+    'undone',
+    'granted',
+    'revoked'
+);
+
+CREATE TYPE reason AS ENUM (
+    'hard_bounce',
+    'erased',
+    'complaint',
+    'manual',
+    'objection',
+    'unsubscribe',
+    'no_sharing',
+    'friend_objection',
+    'friend_only',
+    'soft_bounce'
+);
+
+CREATE TYPE scrub_status AS ENUM (
+    'running',
+    'done',
+    'failed'
+);
+
+CREATE TYPE source AS ENUM (
+    'one_click',
+    'page',
+    'typed',
+    'preferences',
+    'mailto',
+    'bounce',
+    'complaint',
+    'phone',
+    'letter',
+    'api',
+    'import',
+    'gpc',
+    'erasure',
+    'operator'
+);
+
+CREATE TABLE addresses (
+    fingerprint bytea NOT NULL,
+    sealed bytea NOT NULL
+);
+
+CREATE TABLE api_keys (
+    id integer NOT NULL,
+    name text NOT NULL,
+    secret_hash bytea NOT NULL,
+    permissions text[] NOT NULL,
+    purposes text[] NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
+ALTER TABLE api_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME api_keys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE batches (
+    id bigint NOT NULL,
+    name text NOT NULL,
+    status batch_status NOT NULL,
+    actor text NOT NULL,
+    row_counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ended_at timestamp with time zone
+);
+
+ALTER TABLE batches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME batches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE campaigns (
+    id integer NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE campaigns ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME campaigns_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE entries (
+    id bigint NOT NULL,
+    fingerprint bytea NOT NULL,
+    wide_fingerprint bytea,
+    kind entry_kind NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    reason reason NOT NULL,
+    source source NOT NULL,
+    batch_id bigint,
+    canon_version smallint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    asserted_at timestamp with time zone NOT NULL,
+    lifted_at timestamp with time zone,
+    changed_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT entries_fingerprint_check CHECK ((octet_length(fingerprint) = 16)),
+    CONSTRAINT entries_wide_fingerprint_check CHECK ((octet_length(wide_fingerprint) = 16))
+);
+
+ALTER TABLE entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME entries_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE events (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    action event_action NOT NULL,
+    entry_id bigint,
+    grant_id bigint,
+    fingerprint bytea NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    reason reason,
+    source source NOT NULL,
+    batch_id bigint,
+    actor text NOT NULL
+);
+
+ALTER TABLE events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE evidence (
+    event_id bigint NOT NULL,
+    fingerprint bytea NOT NULL,
+    sealed bytea NOT NULL,
+    expires_at timestamp with time zone
+);
+
+CREATE TABLE grants (
+    id bigint NOT NULL,
+    fingerprint bytea NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    source source NOT NULL,
+    canon_version smallint NOT NULL,
+    granted_at timestamp with time zone NOT NULL,
+    lifted_at timestamp with time zone,
+    changed_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT grants_fingerprint_check CHECK ((octet_length(fingerprint) = 16))
+);
+
+ALTER TABLE grants ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME grants_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE import_rows (
+    batch_id bigint NOT NULL,
+    fingerprint bytea NOT NULL,
+    wide_fingerprint bytea,
+    kind entry_kind NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    reason reason NOT NULL,
+    source source NOT NULL,
+    since timestamp with time zone,
+    asserted_at timestamp with time zone,
+    sealed bytea
+);
+
+CREATE TABLE key_records (
+    role text NOT NULL,
+    id smallint NOT NULL,
+    check_value bytea NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum bytea NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE scopes (
+    id smallint NOT NULL,
+    name text NOT NULL,
+    titles jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT scopes_name_check CHECK ((name ~ '^(\*|[a-z0-9-]+(/[a-z0-9-]+)?)$'::text))
+);
+
+ALTER TABLE scopes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME scopes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE scrubs (
+    id uuid NOT NULL,
+    status scrub_status NOT NULL,
+    actor text NOT NULL,
+    channel channel NOT NULL,
+    purpose text NOT NULL,
+    scope text NOT NULL,
+    campaign text,
+    as_of timestamp with time zone,
+    row_counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    error jsonb,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ended_at timestamp with time zone
+);
+
+ALTER TABLE ONLY addresses
+    ADD CONSTRAINT addresses_pkey PRIMARY KEY (fingerprint);
+
+ALTER TABLE ONLY api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY api_keys
+    ADD CONSTRAINT api_keys_secret_hash_key UNIQUE (secret_hash);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY campaigns
+    ADD CONSTRAINT campaigns_id_key UNIQUE (id);
+
+ALTER TABLE ONLY campaigns
+    ADD CONSTRAINT campaigns_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY entries
+    ADD CONSTRAINT entries_fingerprint_channel_scope_reason_key UNIQUE (fingerprint, channel, scope, reason);
+
+ALTER TABLE ONLY entries
+    ADD CONSTRAINT entries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY evidence
+    ADD CONSTRAINT evidence_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY grants
+    ADD CONSTRAINT grants_fingerprint_channel_scope_key UNIQUE (fingerprint, channel, scope);
+
+ALTER TABLE ONLY grants
+    ADD CONSTRAINT grants_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY key_records
+    ADD CONSTRAINT key_records_pkey PRIMARY KEY (role, id);
+
+ALTER TABLE ONLY migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY scopes
+    ADD CONSTRAINT scopes_id_key UNIQUE (id);
+
+ALTER TABLE ONLY scopes
+    ADD CONSTRAINT scopes_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY scrubs
+    ADD CONSTRAINT scrubs_pkey PRIMARY KEY (id);
+
+CREATE INDEX entries_batch_id ON entries USING btree (batch_id, id) WHERE (batch_id IS NOT NULL);
+
+CREATE INDEX entries_changed_xid ON entries USING btree (changed_xid, id);
+
+CREATE INDEX entries_erased ON entries USING btree (fingerprint) WHERE (reason = 'erased'::reason);
+
+CREATE INDEX entries_wide_fingerprint ON entries USING btree (wide_fingerprint) WHERE (wide_fingerprint IS NOT NULL);
+
+CREATE INDEX events_entry_id ON events USING btree (entry_id);
+
+CREATE INDEX evidence_expires_at ON evidence USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+CREATE INDEX evidence_fingerprint ON evidence USING btree (fingerprint);
+
+CREATE INDEX grants_changed_xid ON grants USING btree (changed_xid, id);
+
+CREATE INDEX import_rows_batch_id ON import_rows USING btree (batch_id, fingerprint);
+
+CREATE INDEX scrubs_started_at ON scrubs USING btree (started_at);
+
+ALTER TABLE ONLY evidence
+    ADD CONSTRAINT evidence_event_id_fkey FOREIGN KEY (event_id) REFERENCES events(id);
