@@ -10,7 +10,7 @@ from aiohttp import web
 from jinja2 import Environment, StrictUndefined
 
 from forbear.web.api import Operation
-from forbear.web.errors import STATUS, word_of
+from forbear.web.errors import OTHER_PROBLEMS, STATUS, word_of
 from forbear.web.openapi import make_document
 
 _HEADERS = {
@@ -39,5 +39,7 @@ def add_docs(app: web.Application, operations: Sequence[Operation], public_url: 
 def _render(document: dict[str, object]) -> str:
     template = (files("forbear.web") / "templates" / "api.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    problems = sorted((int(status), word_of(kind()), kind().detail) for kind, status in STATUS.items())
+    ours = ((int(status), word_of(kind()), kind().detail) for kind, status in STATUS.items())
+    others = ((int(status), word, text) for word, (status, text) in OTHER_PROBLEMS.items())
+    problems = sorted([*ours, *others])
     return environment.from_string(template).render(document=document, problems=problems)

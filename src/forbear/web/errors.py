@@ -38,6 +38,19 @@ STATUS: Final[Mapping[type[errors.ForbearError], HTTPStatus]] = {
 }
 """Every leaf of the tree; a test walks it."""
 
+OTHER_PROBLEMS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
+    "bad_request": (HTTPStatus.BAD_REQUEST, "This is not HTTP as it should be."),
+    "invalid_json": (HTTPStatus.BAD_REQUEST, "The body is not valid JSON."),
+    "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The path takes other methods; Allow lists them."),
+    "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of another type."),
+    "expectation_failed": (HTTPStatus.EXPECTATION_FAILED, "No expectation but 100-continue can be met."),
+    "invalid_body": (HTTPStatus.UNPROCESSABLE_ENTITY, "The body does not fit its schema; errors says where."),
+    "internal_server_error": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it was written down."),
+    "gateway_timeout": (HTTPStatus.GATEWAY_TIMEOUT, "The answer took too long."),
+    "http_version_not_supported": (HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Scrubs need HTTP/1.1."),
+}
+"""Problems of HTTP itself, by their words."""
+
 
 def problem(
     status: int,
@@ -81,7 +94,9 @@ def from_framework(error: web.HTTPException, instance: str | None = None) -> web
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than this installation allows",
     }
     detail = details.get(HTTPStatus(error.status), error.reason)
-    return problem(error.status, detail, instance=instance, headers=kept)
+    # Python's own phrase for 413 differs by version, and a word may not.
+    word = word_of(errors.TooLarge()) if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else None
+    return problem(error.status, detail, word=word, instance=instance, headers=kept)
 
 
 def from_validation(error: ValidationError, instance: str | None = None) -> web.Response:
