@@ -13,8 +13,9 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I', service);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA public TO %I', service);
     EXECUTE format('GRANT INSERT ON key_records, scopes, campaigns, api_keys, batches, entries, grants, events, evidence,
-        addresses, import_rows, scrubs TO %I', service);
-    EXECUTE format('GRANT UPDATE ON scopes, api_keys, batches, entries, grants, evidence, addresses, scrubs TO %I', service);
+        addresses, import_rows, scrubs, list_identity, index_builds TO %I', service);
+    EXECUTE format('GRANT UPDATE ON scopes, api_keys, batches, entries, grants, evidence, addresses, scrubs, list_identity,
+        index_builds TO %I', service);
     EXECUTE format('GRANT DELETE ON evidence, addresses, import_rows, scrubs TO %I', service);
 END
 $$;

@@ -66,6 +66,32 @@ CREATE TYPE source AS ENUM (
     'operator'
 );
 
+CREATE FUNCTION next_xid(xid xid8) RETURNS xid8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((((xid)::text)::bigint + 1))::text)::xid8;
+
+CREATE FUNCTION unseen_spans(xmax xid8, xips xid8[], place_xid xid8 DEFAULT '0'::xid8, place_id bigint DEFAULT 0, until xid8 DEFAULT NULL::xid8) RETURNS TABLE(after_xid xid8, after_id bigint, stop xid8)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT GREATEST(span.first, unseen_spans.place_xid) AS "greatest",
+         CASE
+             WHEN (span.first <= unseen_spans.place_xid) THEN unseen_spans.place_id
+             ELSE (0)::bigint
+         END AS "case",
+     span.stop
+    FROM ( SELECT GREATEST(next_xid(lag(open_now.edge) OVER (ORDER BY open_now.edge)), unseen_spans.xmax) AS "greatest",
+             LEAST(open_now.edge, unseen_spans.until) AS "least"
+            FROM ( SELECT pg_snapshot_xip(pg_current_snapshot()) AS pg_snapshot_xip
+                 UNION ALL
+                  SELECT pg_snapshot_xmax(pg_current_snapshot()) AS pg_snapshot_xmax) open_now(edge)
+         UNION ALL
+          SELECT xid.xid,
+             next_xid(xid.xid) AS next_xid
+            FROM unnest(unseen_spans.xips) xid(xid)
+           WHERE pg_visible_in_snapshot(xid.xid, pg_current_snapshot())) span(first, stop)
+   WHERE (GREATEST(span.first, unseen_spans.place_xid) < span.stop);
+END;
+
 CREATE TABLE addresses (
     fingerprint bytea NOT NULL,
     sealed bytea NOT NULL
@@ -221,11 +247,30 @@ CREATE TABLE import_rows (
     sealed bytea
 );
 
+CREATE TABLE index_builds (
+    builder text NOT NULL,
+    mark uuid,
+    built_at timestamp with time zone,
+    keys bigint DEFAULT 0 NOT NULL,
+    changes bigint DEFAULT 0 NOT NULL,
+    changes_max bigint DEFAULT 0 NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE key_records (
     role text NOT NULL,
     id smallint NOT NULL,
     check_value bytea NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE list_identity (
+    is_only boolean DEFAULT true NOT NULL,
+    system_identifier bigint NOT NULL,
+    timeline integer NOT NULL,
+    storage text NOT NULL,
+    adopted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT list_identity_is_only_check CHECK (is_only)
 );
 
 CREATE TABLE migrations (
@@ -268,6 +313,15 @@ CREATE TABLE scrubs (
     ended_at timestamp with time zone
 );
 
+CREATE VIEW server_identity AS
+ SELECT system_identifier,
+        CASE
+            WHEN (NOT pg_is_in_recovery()) THEN ((('x'::text || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)))::bit(32))::integer
+            ELSE NULL::integer
+        END AS timeline,
+    ((pg_relation_filepath('entries'::regclass) || ' '::text) || pg_relation_filepath('grants'::regclass)) AS storage
+   FROM pg_control_system() pg_control_system(pg_control_version, catalog_version_no, system_identifier, pg_control_last_modified);
+
 ALTER TABLE ONLY addresses
     ADD CONSTRAINT addresses_pkey PRIMARY KEY (fingerprint);
 
@@ -304,8 +358,14 @@ ALTER TABLE ONLY grants
 ALTER TABLE ONLY grants
     ADD CONSTRAINT grants_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY index_builds
+    ADD CONSTRAINT index_builds_pkey PRIMARY KEY (builder);
+
 ALTER TABLE ONLY key_records
     ADD CONSTRAINT key_records_pkey PRIMARY KEY (role, id);
+
+ALTER TABLE ONLY list_identity
+    ADD CONSTRAINT list_identity_pkey PRIMARY KEY (is_only);
 
 ALTER TABLE ONLY migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);

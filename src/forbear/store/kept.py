@@ -1,0 +1,47 @@
+"""One connection for somebody who asks all the time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from forbear.store.database import Connection, Database
+
+
+class KeptConnection:
+    """A connection of the pool that is kept from use to use, because giving it back costs another round trip.
+
+    One task uses it at a time. After an error it is given up, and the next use takes a new one.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Take none yet."""
+        self._database = database
+        self._held: tuple[AsyncExitStack, Connection] | None = None
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Connection]:
+        """The connection; its statements each commit on their own. Raises `ListUnavailable`."""
+        stack, connection = self._held or await self._take()
+        if connection.is_closed():
+            await self.close()
+            stack, connection = await self._take()
+        try:
+            yield connection
+        except BaseException as error:
+            self._held = None
+            connection.terminate()
+            await stack.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        held, self._held = self._held, None
+        if held is not None:
+            await held[0].aclose()
+
+    async def _take(self) -> tuple[AsyncExitStack, Connection]:
+        stack = AsyncExitStack()
+        connection = await stack.enter_async_context(self._database.connection())
+        self._held = stack, connection
+        return self._held
