@@ -7,11 +7,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 import numpy as np
 
-from forbear.domain.suppression import DELIVER, Entry, Grant, Outcome, Policy, Purpose, Reason, RuleSet, Verdict, decide
+from forbear.domain.suppression import (
+    DELIVER,
+    Entry,
+    Grant,
+    Outcome,
+    Policy,
+    Purpose,
+    Reason,
+    Rule,
+    RuleSet,
+    Verdict,
+    decide,
+)
 from forbear.index.kernels.blake2s import Bytes
 
 NOTHING: Final = 0
@@ -33,6 +46,18 @@ def read_code(code: int) -> Verdict:
     return _VERDICTS[code]
 
 
+def settle_order(rules: Sequence[Rule]) -> RuleSet:
+    """The rules in one order of all those that decide alike.
+
+    What is older counts between an entry and a grant only. So the entries between two grants are put in order, and
+    somebody who left five topics one by one has the same rule set as whoever left them in another order.
+    """
+    settled: list[Rule] = []
+    for is_grant, run in groupby(rules, lambda rule: isinstance(rule, Grant)):
+        settled.extend(run if is_grant else sorted(set(run), key=_gravity))  # noqa: B031 - one of the two is used
+    return tuple(settled)
+
+
 class RuleBook:
     """Numbers for rule sets, given in order and never taken back. Threads may share it."""
 
@@ -50,12 +75,15 @@ class RuleBook:
         return len(self.rule_sets)
 
     def intern(self, rule_set: RuleSet) -> int:
-        """The number of a rule set, a new one at its first appearance."""
+        """The number of a rule set, a new one at its first appearance; sets that decide alike may share one."""
         with self._lock:
             number = self._numbers.get(rule_set)
             if number is None:
-                number = self._numbers[rule_set] = len(self.rule_sets)
-                self.rule_sets.append(rule_set)
+                settled = settle_order(rule_set)
+                number = self._numbers.get(settled)
+                if number is None:
+                    number = self._numbers[settled] = len(self.rule_sets)
+                    self.rule_sets.append(settled)
             return number
 
     def codes(self, purpose: Purpose, scope: str, policy: Policy) -> Bytes:
@@ -90,6 +118,10 @@ class RuleBook:
 def code_of(verdict: Verdict) -> int:
     """The code of a verdict that delivers or suppresses."""
     return DELIVER_CODE if verdict.reason is None else _CODES[verdict.reason]
+
+
+def _gravity(rule: Rule) -> tuple[int, str]:
+    return (0 if isinstance(rule, Grant) else _CODES[rule.reason.value], rule.scope)
 
 
 def _rule_as_json(rule: Entry | Grant) -> list[str]:

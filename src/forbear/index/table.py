@@ -47,16 +47,20 @@ class Origin:
 
     key_check: str
     canon_version: int
-    system_identifier: str
-    timeline: str
+    server: str
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says about itself. `position` is the snapshot it was built at, as `forbear.store.feed` writes it."""
+    """What a file says about itself.
+
+    `position` is the snapshot it was built at, as `forbear.store.feed` writes it, and `mark` what the list has on
+    record about it.
+    """
 
     origin: Origin
     position: str
+    mark: str
     built_at: str
     has_domains: bool
     keys: int = 0
