@@ -204,7 +204,7 @@ def read_settings(**chosen: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        faults = (f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        faults = (_variable(fault["loc"]) + fault["msg"].removeprefix("Value error, ") for fault in error.errors())
         raise Misconfigured("settings are wrong:\n  " + "\n  ".join(faults)) from error
 
 
@@ -214,7 +214,7 @@ def make_environment(settings: Settings) -> dict[str, str]:
     for name in settings.model_fields_set - {"data", "database_url", "migrate_url"}:
         value = getattr(settings, name)
         if value is not None:
-            environment[_variable((name,))] = ",".join(value) if isinstance(value, tuple) else str(value)
+            environment[name_variable(name)] = ",".join(value) if isinstance(value, tuple) else str(value)
     if settings.is_embedded:
         environment["FORBEAR_DATA"] = str(settings.data_dir)
     elif settings.database_url:
@@ -236,5 +236,5 @@ def name_variable(setting: str) -> str:
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
-    name = str(location[0]) if location else "settings"
-    return name if name.isupper() else name_variable(name)
+    name = str(location[0]) if location else ""
+    return f"{name if name.isupper() else name_variable(name)}: " if name else ""

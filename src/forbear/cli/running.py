@@ -52,7 +52,8 @@ def run(work: Callable[[Settings], Coroutine[Any, Any, T]], **chosen: object) ->
         sys.stderr.close()
         raise typer.Exit(EXIT_BAD_INPUT) from error
     except TryAgain as error:
-        fail(error.detail)
+        # The kind of error tells a wrong password from a server that is away; its text may quote a value.
+        fail(f"{error.detail} ({type(error.__cause__).__name__})" if error.__cause__ else error.detail)
         raise typer.Exit(EXIT_TRY_AGAIN) from error
     except ForbearError as error:
         fail(_place(error) + error.detail)

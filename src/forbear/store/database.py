@@ -109,6 +109,11 @@ class _translated_errors:  # noqa: N801 - reads as the context manager it is
         # Text of the server and of the driver may quote a value, so only the kind of error is written down.
         if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
             raise Misconfigured("the database URL cannot be used") from error
+        if isinstance(error, asyncpg.InsufficientPrivilegeError):
+            raise Misconfigured(
+                "PostgreSQL does not let this role do that: run forbear migrate, with FORBEAR_MIGRATE_URL for the role "
+                "that owns the tables"
+            ) from error
         # The driver's InterfaceError is a lost connection, unless it is a ValueError: what it could not encode.
         if isinstance(error, asyncpg.DataError) or (
             isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
