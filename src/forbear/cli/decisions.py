@@ -36,7 +36,8 @@ from forbear.services.context import Context
 from forbear.services.decision import Question
 from forbear.services.explain import ExplainedEntry, Explanation
 from forbear.services.explain import explain as explain_address
-from forbear.services.scrub import BATCH_BYTES, Output, Scrub, ScrubOptions
+from forbear.services.scrub import BATCH_BYTES, Scrub
+from forbear.services.scrub_rows import Output, ScrubOptions
 
 _BATCH = 10_000
 
@@ -116,8 +117,15 @@ def scrub(
         raise typer.BadParameter("the output must not be the list itself", param_hint="--output")
 
     async def work(context: Context) -> None:
-        options = ScrubOptions(read_question(purpose, scope), column, header, links=links, campaign=campaign)
-        run = Scrub(context, uuid4(), options, operator_name(), with_refused=refused is not None)
+        options = ScrubOptions(
+            read_question(purpose, scope),
+            column,
+            header,
+            links=links,
+            campaign=campaign,
+            refused_apart=refused is not None,
+        )
+        run = Scrub(context, uuid4(), options, operator_name())
         with _open_files(file, out, refused) as files, _progress(files.size) as progress:
             await run.run(_read_file(files.source, progress), _writer(files))
         _show_counts(run)

@@ -30,6 +30,9 @@ from forbear.index.kernels.addresses import (
 )
 from forbear.index.kernels.blake2s import DIGEST_BYTES, Bytes, Indexes, Words, hash_texts, make_midstate
 
+ASCII_SPACE = " \t\n\r\v\f"
+"""What may stand around an address that is sent to, and does not belong to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -81,6 +84,13 @@ class RowFingerprinter:
         self._exact = chain.email
         self._midstates = {kind: [make_midstate(key) for key in chain.email.keys_of(kind)] for kind in Kind}
         self._wide_domains = _WideDomains.make()
+
+    def make_texts(self, texts: Sequence[str]) -> Keys:
+        """Fingerprint addresses as they were typed."""
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
+        return self.make(np.frombuffer(b"".join(encoded), dtype=np.uint8), starts, ends)
 
     def make(self, data: Bytes, starts: Indexes, ends: Indexes) -> Keys:
         """Fingerprint the addresses at `data[starts[i]:ends[i]]`; a negative start stands for no address at all.

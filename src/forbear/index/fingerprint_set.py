@@ -56,6 +56,13 @@ class FingerprintSet:
         is_new[order[is_first]] = np.concatenate(list(added))
         return is_new.tolist()
 
+    def add_rows(self, keys: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Add those rows of uint32[n, 4] for which `wanted` is not 0; 1 where one is wanted and new."""
+        is_new = np.zeros(len(keys), dtype=np.uint8)
+        rows = np.flatnonzero(wanted)
+        is_new[rows] = self.add_all([keys[row].tobytes() for row in rows])
+        return is_new
+
 
 class _Table:
     """One part of the set: two arrays of slots, bucket after bucket, each bucket filled from the left."""

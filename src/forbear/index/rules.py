@@ -31,10 +31,11 @@ NOTHING: Final = 0
 """The number of the empty rule set."""
 
 DELIVER_CODE: Final = 0
+DUPLICATE_CODE: Final = 253
 INVALID_CODE: Final = 254
 UNSURE_CODE: Final = 255
-"""Codes of a verdict in bulk: 0 delivers, 254 is no address, 255 must be asked exactly; between them, 1 and the place
-of the reason in `Reason`, so that the smaller of two is the graver."""
+"""Codes of a verdict in bulk: 0 delivers, 253 stood earlier in the same list, 254 is no address, 255 must be asked
+exactly. Those between are 1 and the place of the reason in `Reason`, so that the smaller of two is the graver."""
 
 _REASONS: Final = tuple(Reason)
 _VERDICTS: Final = (DELIVER, *(Verdict(Outcome.SUPPRESS, reason.value) for reason in _REASONS))

@@ -1,8 +1,8 @@
-"""The one way to decide: every door asks `decide_all`.
+"""The one way to decide: every door asks `check` or `decide_rows`.
 
-The rules that stand about an address come from `_find_rule_sets`, which asks PostgreSQL for a whole batch at once.
-That function is the seam for the mapped index: it takes fingerprints and gives rule sets that were true at a
-moment after the question, and nothing else here knows where they come from.
+A decision first catches up with the list (`Standings.catch_up`, the read barrier), then asks the engine, which gives
+every row its verdict at once. A few rows the engine cannot be sure of, and a process without an engine is sure of
+none: those are asked of PostgreSQL, set-wise, by `decide_exactly`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+import numpy as np
 
 from forbear.domain.address import Address, parse_address
 from forbear.domain.errors import InvalidAddress, InvalidInput
@@ -29,14 +31,18 @@ from forbear.domain.suppression import (
     Verdict,
     decide,
 )
+from forbear.index.addresses import Keys
+from forbear.index.kernels.addresses import INVALID as NO_ADDRESS
+from forbear.index.kernels.blake2s import Bytes
+from forbear.index.rules import INVALID_CODE, code_of, read_code
 from forbear.services.context import Context
 from forbear.services.scopes import require_scopes
 from forbear.store import suppression as suppression_store
 from forbear.store.suppression import FoundRule
 
 INVALID: Final = Verdict(Outcome.INVALID, "invalid_address")
-_THREAD_FROM: Final = 200
-"""Batches of this size and more are fingerprinted in a thread, so that the event loop stays free."""
+_IN_BULK_FROM: Final = 100
+"""From this many addresses on, kernels in a thread are quicker than the interpreter, and the event loop stays free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +62,36 @@ class Checked:
     verdicts: list[Verdict]
 
 
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """The same in bulk: one code a row (see `forbear.index.rules`)."""
+
+    as_of: datetime
+    codes: Bytes
+
+
 async def check(context: Context, addresses: Sequence[str], question: Question) -> Checked:
     """Decide about addresses as they were typed; one that is none gets the verdict `invalid`."""
     await require_question(context, question)
-    if len(addresses) < _THREAD_FROM:
-        parsed = [read_address(address) for address in addresses]
+    if len(addresses) < _IN_BULK_FROM:
+        return await decide_all(context, [read_address(address) for address in addresses], question)
+    keys = await asyncio.to_thread(context.standings.fingerprinter.make_texts, addresses)
+    coded = await decide_rows(context, keys, question)
+    return Checked(coded.as_of, _read_codes(coded.codes))
+
+
+async def decide_all(context: Context, addresses: Sequence[Address | None], question: Question) -> Checked:
+    """Decide about some addresses; None stands for one that could not be read."""
+    valid = [address for address in addresses if address is not None]
+    keys = context.keyring.fingerprints.email.make_keys(valid)
+    if context.standings.engine is None:
+        # A command that decides once need not read the whole list for it.
+        checked = await decide_exactly(context, keys, question)
     else:
-        parsed = await asyncio.to_thread(lambda: [read_address(address) for address in addresses])
-    return await decide_all(context, parsed, question)
+        coded = await decide_rows(context, Keys.of(keys), question)
+        checked = Checked(coded.as_of, _read_codes(coded.codes))
+    decided = iter(checked.verdicts)
+    return Checked(checked.as_of, [INVALID if address is None else next(decided) for address in addresses])
 
 
 async def require_question(context: Context, question: Question) -> None:
@@ -73,20 +101,31 @@ async def require_question(context: Context, question: Question) -> None:
     await require_scopes(context, {question.scope})
 
 
-async def decide_all(context: Context, addresses: Sequence[Address | None], question: Question) -> Checked:
-    """Decide about a batch of addresses; None stands for one that could not be read."""
-    valid = [address for address in addresses if address is not None]
-    if len(valid) < _THREAD_FROM:
-        keys = context.keyring.fingerprints.email.make_keys(valid)
+async def decide_rows(context: Context, keys: Keys, question: Question) -> Coded:
+    """Catch up, then decide about fingerprints in bulk."""
+    as_of = await context.standings.catch_up()
+    return Coded(as_of, await decide_caught_up(context, keys, question))
+
+
+async def decide_caught_up(context: Context, keys: Keys, question: Question) -> Bytes:
+    """The codes of a batch whose barrier has been passed already; the array is the caller's."""
+    engine = context.standings.engine
+    if engine is None:
+        codes = np.full(len(keys), INVALID_CODE, dtype=np.uint8)
+        unsure = np.flatnonzero(keys.state != NO_ADDRESS)
     else:
-        keys = await asyncio.to_thread(context.keyring.fingerprints.email.make_keys, valid)
-    checked = await decide_keys(context, keys, question)
-    decided = iter(checked.verdicts)
-    return Checked(checked.as_of, [INVALID if address is None else next(decided) for address in addresses])
+        ask = (keys, question.purpose, question.scope, context.options.policy)
+        is_small = len(keys) < _IN_BULK_FROM
+        decided = engine.decide(*ask) if is_small else await asyncio.to_thread(engine.decide, *ask)
+        codes, unsure = decided.codes, decided.unsure
+    if len(unsure):
+        exact = await decide_exactly(context, keys.select(unsure).as_fingerprints(), question)
+        codes[unsure] = [code_of(verdict) for verdict in exact.verdicts]
+    return codes
 
 
-async def decide_keys(context: Context, keys: Sequence[AddressKeys], question: Question) -> Checked:
-    """Decide about addresses by their fingerprints."""
+async def decide_exactly(context: Context, keys: Sequence[AddressKeys], question: Question) -> Checked:
+    """Decide about fingerprints by asking PostgreSQL for all that stands about them, in one statement."""
     as_of, rule_sets = await _find_rule_sets(context, keys, question.channel)
     policy = context.options.policy
     verdicts = [
@@ -102,6 +141,10 @@ def read_address(text: str) -> Address | None:
         return parse_address(text)
     except InvalidAddress:
         return None
+
+
+def _read_codes(codes: Bytes) -> list[Verdict]:
+    return [INVALID if code == INVALID_CODE else read_code(code) for code in codes.tolist()]
 
 
 async def _find_rule_sets(

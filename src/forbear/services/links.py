@@ -43,10 +43,10 @@ class LinkMaker:
     minted: date
     numbers: tuple[int, int, int]
 
-    def make(self, address: Address, fingerprint: Fingerprint) -> Links:
-        """The links of one recipient."""
+    def make(self, address: str, fingerprint: Fingerprint) -> Links:
+        """The links of one recipient, by the raw form of the address."""
         ring, options = self.context.keyring, self.context.options
-        token = write_link_token(ring, LinkToken(address.raw, self.scope, self.campaign, self.minted))
+        token = write_link_token(ring, LinkToken(address, self.scope, self.campaign, self.minted))
         unsubscribe_url = f"{options.public_url}/u/{token}"
         header, return_path = f"<{unsubscribe_url}>", ""
         if options.mail_domain:
@@ -79,4 +79,4 @@ def make_links(maker: LinkMaker, addresses: Sequence[Address | None]) -> list[Li
     """Links for many addresses, in order; None where there is no address."""
     valid = [address for address in addresses if address is not None]
     keys = iter(maker.context.keyring.fingerprints.email.make_keys(valid))
-    return [None if address is None else maker.make(address, next(keys).match) for address in addresses]
+    return [None if address is None else maker.make(address.raw, next(keys).match) for address in addresses]

@@ -17,7 +17,8 @@ import structlog
 from aiohttp import web
 
 from forbear.domain.errors import ForbearError, ListUnavailable
-from forbear.services.scrub import Output, Scrub
+from forbear.services.scrub import Scrub
+from forbear.services.scrub_rows import Output
 from forbear.web.errors import from_error
 from forbear.web.keys import OPTIONS
 from forbear.web.spool import Spool

@@ -17,7 +17,8 @@ from forbear.domain.suppression import Channel, Purpose
 from forbear.services.api_keys import Permission, has_permission, require_permission, require_reach
 from forbear.services.decision import Question
 from forbear.services.links import check_campaign
-from forbear.services.scrub import RowChoice, Scrub, ScrubOptions, choose_rows, get_scrub
+from forbear.services.scrub import Scrub, choose_rows, get_scrub
+from forbear.services.scrub_rows import RowChoice, ScrubOptions
 from forbear.web.api import Call, Operation, json_response
 from forbear.web.errors import problem
 from forbear.web.keys import OPTIONS
@@ -171,7 +172,7 @@ OPERATIONS = (
     _scrub_operation(HTTPMethod.PUT),
     Operation(
         HTTPMethod.GET,
-        "/v1/scrubs/{id}",
+        r"/v1/scrubs/{id:[0-9a-fA-F-]+}",
         "show_scrub",
         "Counts, as-of and outcome of a scrub",
         Permission.SCRUB,
