@@ -1,37 +1,32 @@
 -- name: add_entries
 -- Assert entries: insert, revive or renew each, and append its event, evidence and sealed address; one row back per row given that could be seen.
-WITH line AS (
-    SELECT *
-    FROM unnest(
-        $1::bytea[], $2::bytea[], $3::entry_kind[], $4::channel[], $5::text[], $6::reason[], $7::source[],
-        $8::timestamptz[], $9::bytea[], $10::bytea[], $11::timestamptz[]
-    ) WITH ORDINALITY AS line (
-        fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, sealed, evidence, expires_at, place
-    )
-), given AS (
+-- Of how many rows there are the planner knows nothing, so look-ups are made to go by index (OFFSET 0) and joins by one number.
+WITH given AS (
     -- What is said now is said after every grant on record, though the clock of another server was ahead.
     SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, sealed, evidence, expires_at, place,
-        least(coalesce(since, clock_timestamp()), clock_timestamp()) AS since,
+        min(place) OVER (PARTITION BY fingerprint, channel, scope, reason) AS first_place,
+        least(coalesce(since, now), now) AS since,
         CASE
-            WHEN since IS NOT NULL THEN least(since, clock_timestamp())
-            ELSE greatest(clock_timestamp(), (
+            WHEN since IS NOT NULL THEN least(since, now)
+            ELSE greatest(now, (
                 SELECT max(granted_at)
                 FROM grants
                 WHERE grants.fingerprint = line.fingerprint AND grants.channel = line.channel
             ))
         END AS asserted_at
-    FROM line
+    FROM unnest(
+        $1::bytea[], $2::bytea[], $3::entry_kind[], $4::channel[], $5::text[], $6::reason[], $7::source[],
+        $8::timestamptz[], $9::bytea[], $10::bytea[], $11::timestamptz[]
+    ) WITH ORDINALITY AS line (
+        fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, sealed, evidence, expires_at, place
+    ), (SELECT clock_timestamp() OFFSET 0) AS clock (now)
 ), wanted AS MATERIALIZED (
     SELECT DISTINCT ON (fingerprint, channel, scope, reason)
-        fingerprint, channel, scope, reason, wide_fingerprint, kind, source, sealed, evidence, expires_at,
-        min(since) OVER same AS since, max(asserted_at) OVER same AS asserted_at, min(place) OVER same AS place
+        fingerprint, channel, scope, reason, wide_fingerprint, kind, source, sealed, evidence, expires_at, first_place,
+        min(since) OVER same AS since, max(asserted_at) OVER same AS asserted_at
     FROM given
     WINDOW same AS (PARTITION BY fingerprint, channel, scope, reason)
-    ORDER BY fingerprint, channel, scope, reason, wide_fingerprint NULLS LAST, given.place
-), before AS MATERIALIZED (
-    SELECT entry.id, fingerprint, channel, scope, reason, entry.lifted_at IS NOT NULL AS is_lifted
-    FROM wanted
-    JOIN entries AS entry USING (fingerprint, channel, scope, reason)
+    ORDER BY fingerprint, channel, scope, reason, wide_fingerprint NULLS LAST, place
 ), written AS (
     INSERT INTO entries AS entry (
         fingerprint, wide_fingerprint, kind, channel, scope, reason, source, batch_id, canon_version, since, asserted_at
@@ -66,8 +61,14 @@ WITH line AS (
             ELSE 'already'
         END::event_action AS action
     FROM wanted
-    LEFT JOIN before USING (fingerprint, channel, scope, reason)
     LEFT JOIN written USING (fingerprint, channel, scope, reason)
+    LEFT JOIN LATERAL (
+        SELECT entry.id, entry.lifted_at IS NOT NULL AS is_lifted
+        FROM entries AS entry
+        WHERE (entry.fingerprint, entry.channel, entry.scope, entry.reason)
+            = (wanted.fingerprint, wanted.channel, wanted.scope, wanted.reason)
+        OFFSET 0
+    ) AS before ON true
     WHERE coalesce(written.id, before.id) IS NOT NULL
 ), event AS (
     INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, batch_id, actor)
@@ -75,12 +76,13 @@ WITH line AS (
     FROM found
     RETURNING id, entry_id
 ), unerased AS (
-    SELECT found.*, event.id AS event_id
+    SELECT found.fingerprint, found.sealed, found.evidence, found.expires_at, event.id AS event_id
     FROM found
     JOIN event ON event.entry_id = found.id
     WHERE NOT EXISTS (
         SELECT FROM entries AS erased
         WHERE erased.fingerprint = found.fingerprint AND erased.reason = 'erased' AND erased.lifted_at IS NULL
+        OFFSET 0
     )
 ), address AS (
     INSERT INTO addresses (fingerprint, sealed)
@@ -92,9 +94,9 @@ WITH line AS (
     SELECT event_id, fingerprint, evidence, expires_at FROM unerased WHERE evidence IS NOT NULL
 )
 SELECT given.place, event.entry_id, event.id AS event_id,
-    found.action = 'asserted' AND given.place = found.place AS is_new
+    found.action = 'asserted' AND given.place = given.first_place AS is_new
 FROM given
-JOIN found USING (fingerprint, channel, scope, reason)
+JOIN found ON found.first_place = given.first_place
 JOIN event ON event.entry_id = found.id
 ORDER BY given.place;
 
@@ -115,10 +117,11 @@ FROM grants AS opt_in
 WHERE opt_in.fingerprint = ANY ($1::bytea[]) AND opt_in.channel = $3::channel AND opt_in.lifted_at IS NULL;
 
 -- name: lift_entry
--- Lift one standing entry by id and record who did it, with sealed evidence; no row when there is none standing.
+-- Lift one standing entry by id, within $5 (scopes and brands; NULL for all), and record who did it, with sealed evidence; no row when there is none.
 WITH lifted AS (
     UPDATE entries SET lifted_at = clock_timestamp(), changed_xid = pg_current_xact_id()
     WHERE id = $1::bigint AND lifted_at IS NULL
+        AND ($5::text[] IS NULL OR scope = ANY ($5) OR split_part(scope, '/', 1) = ANY ($5))
     RETURNING id, fingerprint, channel, scope, reason
 ), event AS (
     INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, actor)
@@ -158,7 +161,7 @@ ORDER BY entries.id
 FOR UPDATE;
 
 -- name: search_entries
--- Entries by filter, newest first, below an id; lifted ones included where asked.
+-- Entries by filter, newest first, below an id and within $9 (scopes and brands; NULL for all); lifted ones included where asked.
 SELECT entry.id, entry.fingerprint, entry.kind::text AS kind, entry.channel::text AS channel, entry.scope,
     entry.reason::text AS reason, entry.source::text AS source, entry.batch_id, entry.since, entry.lifted_at,
     address.sealed
@@ -171,17 +174,18 @@ WHERE entry.id < $1::bigint
     AND ($5::timestamptz IS NULL OR entry.since >= $5)
     AND ($6::timestamptz IS NULL OR entry.since < $6)
     AND ($7::boolean OR entry.lifted_at IS NULL)
+    AND ($9::text[] IS NULL OR entry.scope = ANY ($9) OR split_part(entry.scope, '/', 1) = ANY ($9))
 ORDER BY entry.id DESC
 LIMIT $8::integer;
 
 -- name: search_entries_of
--- The same among the entries that speak about one address (match and domain forms in $8, wide forms in $10).
+-- The same among the entries that speak about one address (match and domain forms in $10, wide forms in $11).
 SELECT entry.id, entry.fingerprint, entry.kind::text AS kind, entry.channel::text AS channel, entry.scope,
     entry.reason::text AS reason, entry.source::text AS source, entry.batch_id, entry.since, entry.lifted_at,
     address.sealed
 FROM entries AS entry
 LEFT JOIN addresses AS address USING (fingerprint)
-WHERE (entry.fingerprint = ANY ($9::bytea[]) OR entry.wide_fingerprint = ANY ($10::bytea[]))
+WHERE (entry.fingerprint = ANY ($10::bytea[]) OR entry.wide_fingerprint = ANY ($11::bytea[]))
     AND entry.id < $1::bigint
     AND ($2::reason IS NULL OR entry.reason = $2)
     AND ($3::text IS NULL OR entry.scope = $3)
@@ -189,6 +193,7 @@ WHERE (entry.fingerprint = ANY ($9::bytea[]) OR entry.wide_fingerprint = ANY ($1
     AND ($5::timestamptz IS NULL OR entry.since >= $5)
     AND ($6::timestamptz IS NULL OR entry.since < $6)
     AND ($7::boolean OR entry.lifted_at IS NULL)
+    AND ($9::text[] IS NULL OR entry.scope = ANY ($9) OR split_part(entry.scope, '/', 1) = ANY ($9))
 ORDER BY entry.id DESC
 LIMIT $8::integer;
 

@@ -101,8 +101,18 @@ def require_reach(key: ApiKey, scope: str, purpose: Purpose | None = None) -> No
     """Raise `NotPermitted` unless the key may act for this scope and purpose."""
     if purpose is not None and purpose.value not in key.purposes:
         raise NotPermitted(f"this API key is not for the purpose {purpose.value!r}")
-    if not any(lies_within(scope, allowed) for allowed in key.scopes):
+    if not has_reach(key, scope):
         raise NotPermitted(f"this API key is not for the scope {scope!r}")
+
+
+def has_reach(key: ApiKey, scope: str) -> bool:
+    """Whether the key may act for this scope."""
+    return any(lies_within(scope, allowed) for allowed in key.scopes)
+
+
+def reach_of(key: ApiKey) -> tuple[str, ...] | None:
+    """The scopes that the key is for, or None when it is for all."""
+    return None if EVERYTHING in key.scopes else key.scopes
 
 
 def hash_secret(secret: str) -> bytes:

@@ -39,13 +39,16 @@ async def require_scopes(context: Context, names: set[str]) -> dict[str, Scope]:
     """The registered scopes of these names. Raises `UnknownScope` naming the first that is not registered."""
     for name in names:
         check_scope(name)
-    known = context.scope_book.scopes
-    if not names <= known.keys():
-        context.scope_book.fill(await list_scopes(context), context.now())
-        known = context.scope_book.scopes
-    for name in sorted(names - known.keys()):
+    for name in sorted(await find_unregistered(context, names)):
         raise UnknownScope(f"the scope {name!r} is not registered; add it with: forbear scopes add {name}")
-    return {name: known[name] for name in names}
+    return {name: context.scope_book.scopes[name] for name in names}
+
+
+async def find_unregistered(context: Context, names: set[str]) -> set[str]:
+    """Which of these names are not registered, by one look at the list where any seems not to be."""
+    if not names <= context.scope_book.scopes.keys():
+        context.scope_book.fill(await list_scopes(context), context.now())
+    return names - context.scope_book.scopes.keys()
 
 
 def title_of(scope: Scope, language: str = "en") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from forbear.store import suppression as suppression_store
 from forbear.store.suppression import EntryDraft, EntryFilter, EntryRow, Written
 
 _ATTEMPTS: Final = 5
+_THREAD_FROM: Final = 200
+"""This many and more are fingerprinted and sealed in a thread, so that the event loop stays free."""
 Evidence = Mapping[str, object]
 
 
@@ -57,6 +60,8 @@ class FoundEntry:
 
     row: EntryRow
     address: str | None
+    is_of_target: bool
+    """Whether it is about the very address or domain that was asked for, not another spelling or its domain."""
 
 
 async def suppress(context: Context, assertions: Sequence[Assertion], *, actor: str) -> list[Asserted]:
@@ -71,20 +76,23 @@ async def suppress(context: Context, assertions: Sequence[Assertion], *, actor: 
 
 async def assert_entries(context: Context, assertions: Sequence[Assertion], *, actor: str) -> list[Asserted]:
     """The same without asking whether the scopes are registered: a link that was once made must always work."""
-    drafts = [make_draft(context, assertion) for assertion in assertions]
+    if len(assertions) < _THREAD_FROM:
+        drafts = _make_drafts(context, assertions)
+    else:
+        drafts = await asyncio.to_thread(_make_drafts, context, assertions)
     async with context.database.connection() as connection:
         written = await _write_all(connection, drafts, actor=actor)
     return [Asserted(line.entry_id, line.event_id, line.is_new) for line in written]
 
 
-async def lift(context: Context, entry_id: int, *, actor: str, why: str) -> None:
-    """Lift one standing entry, by a named operator with a reason. Raises `NotFound` when none stands."""
+async def lift(context: Context, entry_id: int, *, actor: str, why: str, within: Sequence[str] | None = None) -> None:
+    """Lift one standing entry, by a named operator with a reason. Raises `NotFound` when none stands `within`."""
     evidence = context.keyring.seal(Use.EVIDENCE, orjson.dumps({"why": why}))
     async with context.database.connection() as connection:
         if not await suppression_store.lift_entry(
-            connection, entry_id, source=Source.OPERATOR, actor=actor, sealed_evidence=evidence
+            connection, entry_id, source=Source.OPERATOR, actor=actor, sealed_evidence=evidence, within=within
         ):
-            raise NotFound(f"no entry {entry_id} stands")
+            raise NotFound("no such entry stands")
 
 
 async def erase(context: Context, address: Address, *, actor: str) -> Asserted:
@@ -107,13 +115,16 @@ async def search(
     limit: int,
 ) -> list[FoundEntry]:
     """Entries by filter, newest first, with ids below `below`."""
+    exact, wide = ([], []) if target is None else lookup_keys(context, target)
     async with context.database.connection() as connection:
         if target is None:
             rows = await suppression_store.search_entries(connection, wanted, below=below, limit=limit)
         else:
-            exact, wide = lookup_keys(context, target)
             rows = await suppression_store.search_entries_of(connection, exact, wide, wanted, below=below, limit=limit)
-    return [FoundEntry(row, open_address(context, row.sealed_address, row.fingerprint)) for row in rows]
+    return [
+        FoundEntry(row, open_address(context, row.sealed_address, row.fingerprint), row.fingerprint in exact[:1])
+        for row in rows
+    ]
 
 
 def lookup_keys(context: Context, target: Address | Domain) -> tuple[list[Fingerprint], list[Fingerprint]]:
@@ -132,6 +143,10 @@ def fingerprint_keys(context: Context, address: Address) -> AddressKeys:
 def open_address(context: Context, sealed: bytes | None, fingerprint: Fingerprint) -> str | None:
     """The plain address, where it is kept."""
     return None if sealed is None else context.keyring.open(Use.ADDRESS, sealed, fingerprint).decode()
+
+
+def _make_drafts(context: Context, assertions: Sequence[Assertion]) -> list[EntryDraft]:
+    return [make_draft(context, assertion) for assertion in assertions]
 
 
 def make_draft(context: Context, assertion: Assertion) -> EntryDraft:

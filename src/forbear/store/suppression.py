@@ -125,6 +125,8 @@ class EntryFilter:
     since: datetime | None = None
     until: datetime | None = None
     with_lifted: bool = False
+    within: Sequence[str] | None = None
+    """Scopes; entries of these, and of the topics of those that are brands."""
 
 
 async def add_entries(
@@ -182,10 +184,16 @@ async def find_rules(
 
 
 async def lift_entry(
-    connection: Connection, entry_id: int, *, source: Source, actor: str, sealed_evidence: bytes
+    connection: Connection,
+    entry_id: int,
+    *,
+    source: Source,
+    actor: str,
+    sealed_evidence: bytes,
+    within: Sequence[str] | None = None,
 ) -> bool:
-    """Lift a standing entry; False when none stands under this id."""
-    event_id = await connection.fetchval(_SQL["lift_entry"], entry_id, source.value, actor, sealed_evidence)
+    """Lift a standing entry; False when none stands under this id, or none within these scopes and brands."""
+    event_id = await connection.fetchval(_SQL["lift_entry"], entry_id, source.value, actor, sealed_evidence, within)
     return event_id is not None
 
 
@@ -199,7 +207,7 @@ async def search_entries(
     connection: Connection, wanted: EntryFilter, *, below: int = NEWEST, limit: int
 ) -> list[EntryRow]:
     """Entries by filter, newest first, with ids below `below`."""
-    rows = await connection.fetch(_SQL["search_entries"], below, *_filter_values(wanted), limit)
+    rows = await connection.fetch(_SQL["search_entries"], below, *_filter_values(wanted), limit, wanted.within)
     return [_entry_row(row) for row in rows]
 
 
@@ -213,7 +221,9 @@ async def search_entries_of(
     limit: int,
 ) -> list[EntryRow]:
     """The same among the entries that speak about one address."""
-    rows = await connection.fetch(_SQL["search_entries_of"], below, *_filter_values(wanted), limit, keys, wide_keys)
+    rows = await connection.fetch(
+        _SQL["search_entries_of"], below, *_filter_values(wanted), limit, wanted.within, keys, wide_keys
+    )
     return [_entry_row(row) for row in rows]
 
 

@@ -8,11 +8,12 @@ from http import HTTPMethod
 
 from forbear.domain.address import parse_address
 from forbear.domain.errors import TooLarge
-from forbear.domain.suppression import Outcome
+from forbear.domain.suppression import Outcome, overlaps
 from forbear.services import decision
-from forbear.services.api_keys import Permission, has_permission, require_reach
+from forbear.services.api_keys import Permission, has_permission, has_reach, require_reach
 from forbear.services.decision import Checked, Question
 from forbear.services.explain import ExplainedEntry, HistoryLine, explain
+from forbear.store.api_key import ApiKey
 from forbear.web.api import Call, Operation
 from forbear.web.models import CheckRequest, CheckResponse, ExplainRequest, ExplainResponse
 
@@ -44,7 +45,7 @@ def _answer(addresses: list[str], checked: Checked, *, with_reasons: bool) -> Ma
 
 
 async def explain_address(call: Call, body: ExplainRequest) -> Mapping[str, object]:
-    """Explain the verdict about one address."""
+    """Explain the verdict about one address, by the entries that the key may see or that speak about the question."""
     require_reach(call.key, body.scope, body.purpose)
     explanation = await explain(
         call.context, parse_address(body.address), Question(body.purpose, body.scope, body.channel)
@@ -54,7 +55,9 @@ async def explain_address(call: Call, body: ExplainRequest) -> Mapping[str, obje
         "verdict": verdict.outcome.value,
         **({"reason": verdict.reason} if verdict.reason else {}),
         "rule": explanation.rule,
-        "entries": [explain_entry(entry) for entry in explanation.entries],
+        "entries": [
+            explain_entry(entry) for entry in explanation.entries if _may_see(call.key, entry.state.scope, body.scope)
+        ],
         "grants": [
             {
                 "id": opt_in.id,
@@ -64,8 +67,14 @@ async def explain_address(call: Call, body: ExplainRequest) -> Mapping[str, obje
                 **({"lifted_at": opt_in.lifted_at} if opt_in.lifted_at else {}),
             }
             for opt_in in explanation.grants
+            if _may_see(call.key, opt_in.scope, body.scope)
         ],
     }
+
+
+def _may_see(key: ApiKey, scope: str, asked: str) -> bool:
+    """Whether something of this scope is the key's business; another brand's is not."""
+    return overlaps(scope, asked) or has_reach(key, scope)
 
 
 def explain_entry(entry: ExplainedEntry) -> Mapping[str, object]:

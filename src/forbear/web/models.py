@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
@@ -10,7 +10,9 @@ from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
 from forbear.domain.suppression import Channel, Purpose, Reason, Source
 
 Scope = Annotated[str, Field(max_length=128, examples=["*", "maison", "maison/newsletter"])]
-AddressText = Annotated[str, Field(max_length=2000, examples=["ann@example.com"])]
+# However long it is, it is one bad address and not a bad request; the body as a whole is limited.
+AddressText = Annotated[str, Field(examples=["ann@example.com"])]
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(9999, 1, 1, tzinfo=UTC))]
 NoteText = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -52,14 +54,14 @@ class SuppressionItem(Body):
     scope: Scope
     channel: Channel = Channel.EMAIL
     source: Source = Source.API
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     evidence: dict[str, Any] = Field(default_factory=dict, description="What proves it; at most 4 KiB of JSON.")
 
 
 class SuppressRequest(Body):
     """Opt-outs to record; each is answered on its own."""
 
-    suppressions: list[dict[str, Any]] = Field(
+    suppressions: list[Any] = Field(
         min_length=1,
         json_schema_extra={"items": {"$ref": "#/components/schemas/SuppressionItem"}},
     )
@@ -87,8 +89,8 @@ class SearchRequest(Body):
     reason: Reason | None = None
     scope: Scope | None = None
     source: Source | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     with_lifted: bool = False
     limit: int = Field(100, ge=1, le=1000)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPMethod
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from aiohttp import web
@@ -13,11 +14,12 @@ from pydantic import ValidationError
 
 from forbear.domain.address import Domain, parse_intake
 from forbear.domain.errors import InvalidInput, NotFound, Permanent, TooLarge
-from forbear.domain.suppression import Channel, Reason
+from forbear.domain.suppression import EVERYTHING, Channel, Reason, check_scope
 from forbear.services import suppression
-from forbear.services.api_keys import Permission, has_permission, require_reach
-from forbear.services.scopes import require_scopes
+from forbear.services.api_keys import Permission, has_permission, reach_of, require_reach
+from forbear.services.scopes import find_unregistered, require_scopes
 from forbear.services.suppression import Assertion, FoundEntry
+from forbear.store.api_key import ApiKey
 from forbear.store.suppression import NEWEST, EntryFilter
 from forbear.web.api import Call, Operation, json_response
 from forbear.web.errors import list_faults
@@ -35,7 +37,8 @@ from forbear.web.models import (
 
 EVIDENCE_BYTES_MAX: Final = 4096
 """What one piece of evidence may take; the list is no place for documents."""
-_ID_MAX = 2**63 - 1
+_ID_DIGITS_MAX: Final = 19
+_THREAD_FROM: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,13 @@ async def suppress(call: Call, body: SuppressRequest) -> Mapping[str, object]:
     """Record opt-outs; a bad one is answered as such and holds up none of the others."""
     if len(body.suppressions) > call.options.addresses_max:
         raise TooLarge(f"one call takes {call.options.addresses_max} suppressions at most; more are an import")
-    read = [await _read_item(call, item) for item in body.suppressions]
+    read = await _read_items(call, body.suppressions)
     assertions = [item for item in read if isinstance(item, Assertion)]
     written = await suppression.suppress(call.context, assertions, actor=call.key.actor) if assertions else []
     done = iter(written)
     results = []
     for given, item in zip(body.suppressions, read, strict=True):
-        address = given.get("address")
+        address = given.get("address") if isinstance(given, dict) else None
         result: dict[str, object] = {"address": address if isinstance(address, str) else ""}
         if isinstance(item, _Refused):
             result |= {"status": "error", "error": item.error}
@@ -66,12 +69,26 @@ async def suppress(call: Call, body: SuppressRequest) -> Mapping[str, object]:
     return {"results": results}
 
 
-async def _read_item(call: Call, given: Mapping[str, Any]) -> Assertion | _Refused:
+async def _read_items(call: Call, given: Sequence[object]) -> list[Assertion | _Refused]:
+    if len(given) < _THREAD_FROM:
+        read = [_read_item(call.key, item) for item in given]
+    else:
+        read = await asyncio.to_thread(lambda: [_read_item(call.key, item) for item in given])
+    names = {item.scope for item in read if isinstance(item, Assertion)}
+    unknown = await find_unregistered(call.context, names)
+    return [
+        _Refused(f"scope: {item.scope!r} is not registered")
+        if isinstance(item, Assertion) and item.scope in unknown
+        else item
+        for item in read
+    ]
+
+
+def _read_item(key: ApiKey, given: object) -> Assertion | _Refused:
     try:
-        item = SuppressionItem.model_validate_json(orjson.dumps(given))
+        item = SuppressionItem.model_validate(given)
         _check_item(item)
-        require_reach(call.key, item.scope)
-        await require_scopes(call.context, {item.scope})
+        require_reach(key, check_scope(item.scope))
         target = parse_intake(item.address)
     except ValidationError as error:
         fault = list_faults(error, 1)[0]
@@ -88,26 +105,32 @@ def _check_item(item: SuppressionItem) -> None:
         raise InvalidInput("reason: an erasure is asked for at /v1/erasures")
     if item.channel is not Channel.EMAIL:
         raise InvalidInput(f"channel: {item.channel.value!r} is not served yet; 'email' is")
-    if len(orjson.dumps(item.evidence)) > EVIDENCE_BYTES_MAX:
+    try:
+        size = len(orjson.dumps(item.evidence))
+    except TypeError as error:
+        raise InvalidInput("evidence: it is nested too deeply, or holds a number of more than 64 bits") from error
+    if size > EVIDENCE_BYTES_MAX:
         raise InvalidInput(f"evidence: more than {EVIDENCE_BYTES_MAX} bytes")
 
 
 async def search(call: Call, body: SearchRequest) -> web.Response:
-    """List entries, newest first.
+    """List entries within the key's scopes, newest first.
 
     Plain addresses are shown to a key that may export the list, or that asked for this very address.
     """
-    wanted = EntryFilter(body.reason, body.scope, body.source, body.since, body.until, body.with_lifted)
+    within = reach_of(call.key)
+    wanted = EntryFilter(body.reason, body.scope, body.source, body.since, body.until, body.with_lifted, within)
     target = None if body.address is None else parse_intake(body.address)
     if body.scope is not None:
+        require_reach(call.key, check_scope(body.scope))
         await require_scopes(call.context, {body.scope})
     below = _read_cursor(call.request)
     found = await suppression.search(call.context, wanted, target=target, below=below, limit=body.limit)
-    with_address = target is not None or has_permission(call.key, Permission.EXPORT)
+    may_export = has_permission(call.key, Permission.EXPORT)
     headers = {}
     if len(found) == body.limit:
         headers["Link"] = f'</v1/suppressions/search?cursor={found[-1].row.id}>; rel="next"'
-    entries = [_entry(entry, with_address=with_address) for entry in found]
+    entries = [_entry(entry, with_address=may_export or entry.is_of_target) for entry in found]
     return json_response({"entries": entries}, headers=headers)
 
 
@@ -115,9 +138,17 @@ def _read_cursor(request: web.Request) -> int:
     cursor = request.query.get("cursor")
     if cursor is None:
         return NEWEST
-    if not cursor.isascii() or not cursor.isdecimal() or int(cursor) > _ID_MAX:
+    number = _read_id(cursor)
+    if number is None:
         raise InvalidInput("cursor: take it from the Link header of the page before")
-    return int(cursor)
+    return number
+
+
+def _read_id(text: str) -> int | None:
+    """The id of an entry in a URL; None where there can be no such entry."""
+    if not text.isascii() or not text.isdecimal() or len(text) > _ID_DIGITS_MAX or int(text) > NEWEST:
+        return None
+    return int(text)
 
 
 def _entry(found: FoundEntry, *, with_address: bool) -> Mapping[str, object]:
@@ -138,16 +169,18 @@ def _entry(found: FoundEntry, *, with_address: bool) -> Mapping[str, object]:
 
 async def lift(call: Call, body: LiftRequest) -> Mapping[str, object]:
     """Lift one entry, by a named operator with a reason."""
-    number = call.request.match_info["id"]
-    if int(number) > _ID_MAX:
-        raise NotFound(f"no entry {number[:20]} stands")
+    number = _read_id(call.request.match_info["id"])
+    if number is None:
+        raise NotFound("no such entry stands")
     actor = f"{call.key.actor} {body.operator}".strip()
-    await suppression.lift(call.context, int(number), actor=actor, why=body.why)
-    return {"id": int(number), "status": "lifted"}
+    # An entry out of the key's reach is answered as one that does not exist: SEC-14.
+    await suppression.lift(call.context, number, actor=actor, why=body.why, within=reach_of(call.key))
+    return {"id": number, "status": "lifted"}
 
 
 async def erase(call: Call, body: EraseRequest) -> Mapping[str, object]:
     """Erase what identifies an address, and keep it suppressed."""
+    require_reach(call.key, EVERYTHING)
     target = parse_intake(body.address)
     if isinstance(target, Domain):
         raise InvalidInput("address: one person's address is erased at a time, not a domain")
