@@ -3,7 +3,7 @@
 import itertools
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,9 @@ import pytest
 from forbear.config import Settings
 from forbear.local.cluster import Cluster, open_cluster
 from forbear.local.credentials import DATABASE, OWNER, SERVICE, SUPERUSER
+from forbear.services.adoption import adopt_list
 from forbear.services.context import Context
+from forbear.store.database import open_owner_connection
 from tests.folders import make_home
 
 SCOPES = ("maison", "maison/newsletter", "maison/events", "atelier")
@@ -31,6 +33,13 @@ class Template:
 
     cluster: Cluster
     keys: Path
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Where a data folder may be made that PostgreSQL's account can enter; pytest's own folders are closed to it."""
+    with make_home() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +80,11 @@ async def make_list(template: Template, folder: Path) -> AsyncIterator[Settings]
         await administrator.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
         await administrator.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {SERVICE}")
         keys = Path(shutil.copy(template.keys, folder / "keys.json"))
-        yield Settings(database_url=cluster.url(SERVICE, name), migrate_url=cluster.url(OWNER, name), keys=keys)
+        made = Settings(database_url=cluster.url(SERVICE, name), migrate_url=cluster.url(OWNER, name), keys=keys)
+        # A copied database is another one: nobody follows changes in it before the list is adopted there.
+        async with open_owner_connection(made.migrate_url) as owner:
+            assert await adopt_list(owner)
+        yield made
         await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await administrator.close()

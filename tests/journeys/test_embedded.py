@@ -59,12 +59,6 @@ END $$
 
 
 @pytest.fixture
-def home():
-    with make_home() as folder:
-        yield folder
-
-
-@pytest.fixture
 async def started(home):
     """A cluster that runs."""
     home.mkdir()

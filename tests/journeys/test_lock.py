@@ -16,7 +16,6 @@ from forbear.local.credentials import OWNER, SERVICE
 from forbear.local.leftovers import list_servers
 from forbear.local.lock import open_database
 from forbear.local.place import find_place
-from tests.folders import make_home
 from tests.processes import is_alive, running, wait_for
 
 # A command that has the database open until its stdin ends.
@@ -36,12 +35,6 @@ try:
 except ForbearError as error:
     sys.exit(f"{type(error).__name__}: {error.detail}")
 """
-
-
-@pytest.fixture
-def home():
-    with make_home() as folder:
-        yield folder
 
 
 def command(home: Path, name: str, **environment: str):

@@ -19,12 +19,6 @@ from tests.processes import ROOT, running, wait_for
 from tests.service import launched, started
 
 
-@pytest.fixture
-def home():
-    with make_home() as folder:
-        yield folder
-
-
 @pytest.fixture(scope="module")
 async def shared():
     """A service for tests after which it is as before."""

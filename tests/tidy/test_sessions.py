@@ -11,8 +11,8 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-async def test_a_page_shows_what_comes_out(page, tmp_path):
-    faults = await run_page(page, tmp_path)
+async def test_a_page_shows_what_comes_out(page, home):
+    faults = await run_page(page, home.parent)
     assert not faults, "\n\n".join(faults)
 
 
