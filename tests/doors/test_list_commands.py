@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import re
+import signal
 import stat
 
 import pytest
@@ -139,12 +140,10 @@ async def test_an_import_survives_kill_9_in_the_middle(settings, context, tmp_pa
     source.write_text("".join(f"p{number}@example.com\n" for number in range(people)))
     arguments = command_line("import", source, "--reason", "manual", "--scope", "*", "--yes")
     async with running(arguments, environment=list_environment(settings)) as process:
-        while not (batch := await find_batch(context)) or not batch.count("added"):
-            assert process.returncode is None
+        await wait_for_batch(context, lambda batch: batch.count("added"))
         process.kill()
         await process.wait()
-    while (batch := await find_batch(context)).is_running:
-        pass
+    batch = await wait_for_batch(context, lambda batch: not batch.is_running)
     assert batch.is_interrupted
     assert 0 < batch.count("added") < people
     assert "(stopped)" in (await run_command(settings, "batches", "list")).out
@@ -159,9 +158,31 @@ async def test_an_import_survives_kill_9_in_the_middle(settings, context, tmp_pa
         assert await connection.fetchval("SELECT count(*) FROM import_rows") == 0
 
 
+async def test_an_import_that_is_interrupted_while_it_reads_leaves_nothing_behind(settings, context):
+    arguments = command_line("import", "-", "--reason", "manual", "--scope", "*", "--yes")
+    async with running(arguments, environment=list_environment(settings)) as process:
+        process.stdin.write(b"ann@example.com\n" * 30_000)
+        await process.stdin.drain()
+        await wait_for_batch(context, lambda batch: batch.is_running)
+        process.send_signal(signal.SIGINT)
+        process.stdin.close()
+        assert await process.wait() == 130
+    batch = await find_batch(context)
+    assert (batch.status, batch.is_running) == (BatchStatus.DISCARDED, False)
+    assert (await run_command(settings, "batches", "resume", "1")).code == 1
+
+
 async def find_batch(context):
     found = await batches.list_batches(context)
     return found[0] if found else None
+
+
+async def wait_for_batch(context, holds):
+    """Wait until there is a batch of which something holds."""
+    async with asyncio.timeout(60):
+        while (batch := await find_batch(context)) is None or not holds(batch):  # noqa: ASYNC110 - it happens elsewhere
+            await asyncio.sleep(0.02)
+    return batch
 
 
 async def test_export_writes_a_private_file_that_imports_again(settings, tmp_path):

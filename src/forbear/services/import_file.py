@@ -106,6 +106,15 @@ class _Entry:
     wide: Fingerprint | None = None
     wants_wide: bool = False
 
+    def take_in(self, other: _Entry) -> None:
+        """Say what another row says as well: the earliest `since` and the latest assertion stand."""
+        self.since = min(filter(None, (self.since, other.since)), default=None)
+        # No date means that it is said now, which is later than any.
+        both = self.asserted_at and other.asserted_at and (self.asserted_at, other.asserted_at)
+        self.asserted_at = max(both) if both else None
+        self.wide = self.wide or other.wide
+        self.target = self.target or other.target
+
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
@@ -279,18 +288,17 @@ def _refuse(why: Refusal) -> _Refused:
 
 
 def _merge(entries: Iterable[_Entry]) -> list[_Entry]:
-    """Make one entry of those that say the same; the earliest `since` and the latest assertion stand."""
-    merged: dict[tuple[bytes, str, str, str], _Entry] = {}
+    """Make one entry of those that say the same."""
+    merged: dict[Fingerprint, list[_Entry]] = {}
     for entry in entries:
-        first = merged.setdefault((entry.fingerprint, entry.channel, entry.scope, entry.reason), entry)
-        if first is not entry:
-            first.since = min(filter(None, (first.since, entry.since)), default=None)
-            # No date means that it is said now, which is later than any.
-            both = first.asserted_at and entry.asserted_at and (first.asserted_at, entry.asserted_at)
-            first.asserted_at = max(both) if both else None
-            first.wide = first.wide or entry.wide
-            first.target = first.target or entry.target
-    return list(merged.values())
+        same = merged.setdefault(entry.fingerprint, [])
+        for first in same:
+            if (first.channel, first.scope, first.reason) == (entry.channel, entry.scope, entry.reason):
+                first.take_in(entry)
+                break
+        else:
+            same.append(entry)
+    return [entry for same in merged.values() for entry in same]
 
 
 def _plain(target: Address | Domain | None) -> str | None:

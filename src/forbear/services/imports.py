@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol
 
 from forbear.domain.address import CANON_VERSION
-from forbear.domain.errors import Busy, ForbearError, InvalidImport, InvalidInput
+from forbear.domain.errors import Busy, InvalidImport, InvalidInput
 from forbear.domain.export_form import name_keys
 from forbear.domain.suppression import Reason
 from forbear.services.batches import Held, Progress, discard_held, get_batch, hold_batch
 from forbear.services.context import Context
 from forbear.services.import_file import ImportFile, Rejected, RowMaker, RowRules, Staged, count_refusals
 from forbear.services.scopes import add_scope, list_scopes, require_scopes
+from forbear.store import Connection
 from forbear.store import batch as batch_store
 from forbear.store import import_rows as import_store
 from forbear.store.batch import Batch, BatchStatus
@@ -95,8 +96,8 @@ async def stage_import(
         try:
             await _stage(context, held, file, options, on_progress, rejects)
         except BaseException:
-            # When this fails too, the batch stays `staging`, which is never applied, and the worker gives it up.
-            with suppress(ForbearError, OSError):
+            # Where this fails too the batch stays `staging`: it is never applied, and the worker gives it up later.
+            with suppress(Exception):
                 await asyncio.shield(discard_held(held))
             raise
     return await get_batch(context, batch_id)
@@ -132,7 +133,7 @@ async def apply_import(context: Context, batch_id: int, *, on_progress: Progress
         for _ in range(_ATTEMPTS):
             if not await import_store.has_rows(held.connection, batch_id):
                 break
-            await _apply_pages(held, on_progress)
+            await _apply_pages(context, held, on_progress)
         else:
             raise Busy(f"others keep writing the same entries: resume batch {batch_id}")
         await batch_store.set_batch_status(held.connection, batch_id, BatchStatus.APPLIED)
@@ -211,25 +212,36 @@ def _tell(chunk: Staged, file: ImportFile, on_progress: Progress | None, rejects
         on_progress(file.characters)
 
 
-async def _apply_pages(held: Held, on_progress: Progress | None) -> None:
-    pages = _pages_of(held.batch)
-    for number, keys in enumerate(pages, 1):
-        await _apply_page(held, keys)
-        if on_progress:
-            on_progress(held.batch.count("staged") * number // len(pages))
+async def _apply_pages(context: Context, held: Held, on_progress: Progress | None) -> None:
+    """Apply all pages over two connections, since PostgreSQL gives each but one core; no two pages share a row."""
+    batch = held.batch
+    pages = _pages_of(batch)
+    waiting, done = iter(pages), 0
+
+    async def work(connection: Connection) -> None:
+        nonlocal done
+        for keys in waiting:
+            await _apply_page(connection, batch, keys)
+            done += 1
+            if on_progress:
+                on_progress(batch.count("staged") * done // len(pages))
+
+    async with context.database.connection() as second:
+        workers = [asyncio.create_task(work(connection)) for connection in (held.connection, second)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def _apply_page(held: Held, keys: KeyRange) -> None:
-    batch, connection = held.batch, held.connection
+async def _apply_page(connection: Connection, batch: Batch, keys: KeyRange) -> None:
     async with connection.transaction():
         await import_store.set_page_plan(connection)
         page = await import_store.apply_page(connection, batch.id, keys, actor=batch.actor)
-        counts = {
-            "added": page.added,
-            "revived": page.revived,
-            "already": page.already,
-            "duplicates": page.copies,
-        }
+        counts = {"added": page.added, "revived": page.revived, "already": page.already, "duplicates": page.copies}
+        # Last, because it locks the batch's own row, for which the other connection waits.
         await batch_store.add_batch_counts(connection, batch.id, counts)
 
 

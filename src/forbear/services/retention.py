@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from forbear.services.batches import discard_stale
 from forbear.services.context import Context
 from forbear.store import scrub as scrub_store
 from forbear.store import suppression as suppression_store
@@ -19,6 +20,8 @@ class Deleted:
     evidence: int
     scrubs: int
     addresses: int
+    imports: int
+    """Imports that were staged and never applied."""
 
 
 async def delete_expired(context: Context) -> Deleted:
@@ -32,4 +35,4 @@ async def delete_expired(context: Context) -> Deleted:
             scrubs += page
         addresses = await suppression_store.delete_erased_addresses(connection)
         evidence += await suppression_store.delete_erased_evidence(connection)
-    return Deleted(evidence, scrubs, addresses)
+    return Deleted(evidence, scrubs, addresses, await discard_stale(context))
