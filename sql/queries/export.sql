@@ -1,6 +1,7 @@
--- name: allow_slow_readers
--- Whoever reads an export may pause for as long as they like; the transaction holds no lock.
-SELECT set_config('idle_in_transaction_session_timeout', '0', true);
+-- name: set_export_plan
+-- Rows must come at once and one by one: no sort or hash of the whole list before the first, and whoever reads may pause for as long as they like.
+SELECT set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true), set_config('idle_in_transaction_session_timeout', '0', true);
 
 -- name: list_entries
 -- Every standing entry, lifted ones too where asked, with its sealed address unless it is not wanted.

@@ -44,7 +44,7 @@ async def open_snapshot(database: Database) -> AsyncIterator[Connection]:
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        await connection.execute(_SQL["allow_slow_readers"])
+        await connection.execute(_SQL["set_export_plan"])
         yield connection
 
 
