@@ -28,15 +28,17 @@ LEFT JOIN LATERAL (
 GROUP BY 1, 2, 3;
 
 -- name: erase_page
--- Delete the sealed address and all evidence of those whom the range says to be erased.
+-- Delete the sealed address and all evidence of those whom the range says to be erased; arrays, so that never a whole table is read.
 WITH erased AS MATERIALIZED (
-    SELECT DISTINCT fingerprint
-    FROM import_rows
-    WHERE batch_id = $1::bigint AND fingerprint >= $2::bytea AND fingerprint < $3::bytea AND reason = 'erased'
+    SELECT ARRAY (
+        SELECT DISTINCT fingerprint
+        FROM import_rows
+        WHERE batch_id = $1::bigint AND fingerprint >= $2::bytea AND fingerprint < $3::bytea AND reason = 'erased'
+    ) AS fingerprints
 ), gone AS (
-    DELETE FROM addresses USING erased WHERE addresses.fingerprint = erased.fingerprint
+    DELETE FROM addresses WHERE fingerprint = ANY ((SELECT fingerprints FROM erased)::bytea[])
 )
-DELETE FROM evidence USING erased WHERE evidence.fingerprint = erased.fingerprint;
+DELETE FROM evidence WHERE fingerprint = ANY ((SELECT fingerprints FROM erased)::bytea[]);
 
 -- name: apply_page
 -- Take the rows of a range of fingerprints off the stage and assert them as `add_entries` does, in key order; what met another writer is put back.

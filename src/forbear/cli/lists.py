@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from forbear.cli.decisions import write_aside
 from forbear.cli.running import EXIT_BAD_INPUT, Data, errors, fail, operator_name, output, run_with_context
-from forbear.domain.errors import InvalidInput
+from forbear.domain.errors import InvalidInput, ListUnavailable
 from forbear.domain.export_form import ExportForm
 from forbear.domain.import_formats import DETAILS, Refusal
 from forbear.domain.suppression import Reason
@@ -123,8 +124,13 @@ async def _confirm(context: Context, batch: Batch) -> bool:
 
 
 async def _apply(context: Context, batch: Batch) -> None:
-    with _progress("applying", batch.count("staged")) as progress:
-        applied = await imports.apply_import(context, batch.id, on_progress=progress)
+    try:
+        with _progress("applying", batch.count("staged")) as progress:
+            applied = await imports.apply_import(context, batch.id, on_progress=progress)
+    except (asyncio.CancelledError, ListUnavailable):
+        errors.print(f"batch {batch.id} may be applied in part: forbear batches resume {batch.id} goes on,")
+        errors.print(f"forbear batches undo {batch.id} takes it back")
+        raise
     _show_applied(applied)
 
 
