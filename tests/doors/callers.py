@@ -16,6 +16,7 @@ from forbear.config import Settings
 from forbear.services.api_keys import Permission, add_api_key
 from forbear.services.context import Context
 from forbear.web.app import make_app
+from forbear.web.keys import WebOptions
 from forbear.web.server import serve
 
 _numbers = itertools.count(1)
@@ -122,14 +123,26 @@ def assert_problem(answer: Answer, status: int, word: str | None = None) -> dict
 
 @asynccontextmanager
 async def open_client(settings: Settings, **chosen) -> AsyncIterator[Client]:
-    """Serve a list as the web process does; `chosen` are settings."""
+    """Serve a list as the web process does, with an administrator's key; `chosen` are settings."""
     settings = settings.model_copy(update=chosen)
+    async with bootstrap.open_context(settings) as context:
+        _, key = await add_api_key(context, "administrator", permissions=Permission)
+        options = replace(context.options, public_url=settings.public_url or "")
+        async with serve_client(
+            replace(context, options=options), bootstrap._make_web_options(settings), key
+        ) as client:
+            yield client
+
+
+@asynccontextmanager
+async def serve_client(context: Context, options: WebOptions, key: str) -> AsyncIterator[Client]:
+    """Serve an open list; links lead to this very server unless the list has a public URL."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    async with bootstrap.open_context(settings) as context:
-        opened = replace(context, options=replace(context.options, public_url=settings.public_url or url))
-        _, key = await add_api_key(opened, "administrator", permissions=Permission)
-        app = make_app(opened, bootstrap._make_web_options(settings))
-        async with serve(app, listener, shutdown_seconds=1), ClientSession(url, cookie_jar=DummyCookieJar()) as session:
-            yield Client(opened, session, port, key)
+    opened = replace(context, options=replace(context.options, public_url=context.options.public_url or url))
+    async with (
+        serve(make_app(opened, options), listener, shutdown_seconds=1),
+        ClientSession(url, cookie_jar=DummyCookieJar()) as session,
+    ):
+        yield Client(opened, session, port, key)

@@ -18,7 +18,7 @@ from forbear.store import server as server_store
 from forbear.web import check, links, pages, scrub_stream, scrubs, suppressions
 from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
 from forbear.web.docs import add_docs
-from forbear.web.errors import from_error, from_framework, from_validation, list_places, problem
+from forbear.web.errors import UNREADABLE_BODY, from_error, from_framework, from_validation, list_places, problem
 from forbear.web.keys import CONTEXT, OPTIONS, WebOptions
 from forbear.web.metrics import REQUEST_SECONDS, REQUESTS
 
@@ -95,6 +95,8 @@ async def _translate_errors(request: web.Request, handler: _Handler) -> web.Stre
         return from_validation(error, instance)
     except web.HTTPException as error:
         return from_framework(error, instance)
+    except web.RequestPayloadError:
+        return problem(HTTPStatus.BAD_REQUEST, UNREADABLE_BODY, instance=instance)
     except ConnectionError:
         raise
     except Exception as error:  # noqa: BLE001 - the outermost edge of a request

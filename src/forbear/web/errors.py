@@ -17,6 +17,7 @@ from forbear.domain import errors
 
 PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
+UNREADABLE_BODY: Final = "the body cannot be read: its framing or its packing is broken"
 
 STATUS: Final[Mapping[type[errors.ForbearError], HTTPStatus]] = {
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -82,7 +83,9 @@ def from_error(error: errors.ForbearError, instance: str | None = None) -> web.R
     faults = []
     if isinstance(error, errors.InvalidList) and (error.row is not None or error.column is not None):
         faults = [{"row": error.row, "column": error.column, "detail": error.detail}]
-    return problem(STATUS[type(error)], error.detail, word=word_of(error), instance=instance, faults=faults)
+    kind = next(kind for kind in type(error).__mro__ if kind in STATUS or kind is errors.ForbearError)
+    status = STATUS.get(kind, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return problem(status, error.detail, word=word_of(error), instance=instance, faults=faults)
 
 
 def from_framework(error: web.HTTPException, instance: str | None = None) -> web.Response:

@@ -16,10 +16,10 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from forbear.domain.errors import ForbearError, ListUnavailable
+from forbear.domain.errors import ForbearError, InvalidInput, ListUnavailable
 from forbear.services.scrub import Scrub
 from forbear.services.scrub_rows import Output
-from forbear.web.errors import from_error
+from forbear.web.errors import UNREADABLE_BODY, from_error
 from forbear.web.keys import OPTIONS
 from forbear.web.spool import Spool
 
@@ -137,8 +137,11 @@ async def _read_body(request: web.Request) -> AsyncIterator[bytes]:
     """The body as it comes. Raises `TimeoutError` when nothing has come for too long."""
     idle_seconds = request.app[OPTIONS].scrub_idle_seconds
     while True:
-        async with asyncio.timeout(idle_seconds):
-            chunk = await request.content.readany()
+        try:
+            async with asyncio.timeout(idle_seconds):
+                chunk = await request.content.readany()
+        except web.RequestPayloadError as error:
+            raise InvalidInput(UNREADABLE_BODY) from error
         if not chunk:
             return
         yield chunk

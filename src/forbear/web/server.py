@@ -49,7 +49,10 @@ class _Protocol(web.RequestHandler):
 
     def log_exception(self, *_words: Any, **how: Any) -> None:
         """Write down which error it was, and nothing of what it says."""
-        _log.error("unexpected_error", error=type(how.get("exc_info")).__name__)
+        error = how.get("exc_info")
+        # The rest of a body that was refused as unreadable is still unreadable when it is to be passed over.
+        if not isinstance(error, web.RequestPayloadError):
+            _log.error("unexpected_error", error=type(error).__name__)
 
 
 @asynccontextmanager
