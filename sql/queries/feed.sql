@@ -108,6 +108,10 @@ UNION ALL
 -- Which server answers.
 SELECT system_identifier, timeline, storage FROM server_identity;
 
+-- name: find_adopter
+-- Which server the list was last adopted by, if any.
+SELECT system_identifier, timeline, storage FROM list_identity;
+
 -- name: try_adoption_lock
 -- Take the right to adopt the list, until this transaction ends.
 SELECT pg_try_advisory_xact_lock(4712054) AS answer;
@@ -139,12 +143,9 @@ WHERE id = ANY (ARRAY(
 ));
 
 -- name: set_identity
--- Adopt the list on the server that answers; no row when it was adopted already.
-INSERT INTO list_identity AS known (system_identifier, timeline, storage)
+-- Adopt the list on the server that answers.
+INSERT INTO list_identity (system_identifier, timeline, storage)
 SELECT system_identifier, timeline, storage FROM server_identity
 ON CONFLICT (is_only) DO UPDATE
 SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, storage = excluded.storage,
-    adopted_at = clock_timestamp()
-WHERE (known.system_identifier, known.timeline, known.storage)
-    <> (excluded.system_identifier, excluded.timeline, excluded.storage)
-RETURNING true AS answer;
+    adopted_at = clock_timestamp();

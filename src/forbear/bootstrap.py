@@ -9,8 +9,8 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,10 +22,14 @@ from forbear.config import Settings, split_host_port
 from forbear.domain.errors import Misconfigured, Unauthenticated
 from forbear.domain.keys import Keyring
 from forbear.domain.suppression import EVERYTHING
+from forbear.index import warming
 from forbear.services import api_keys
+from forbear.services.adoption import adopt_list
 from forbear.services.api_keys import Permission
 from forbear.services.context import Context, Options
+from forbear.services.index_build import look_after_index
 from forbear.services.key_file import load_keys, prepare_keys, rotate_sealing_key
+from forbear.services.standings import Standings
 from forbear.store import scope as scope_store
 from forbear.store import server as server_store
 from forbear.store.database import open_database, open_owner_connection
@@ -71,6 +75,7 @@ async def set_up(settings: Settings) -> list[str]:
         applied = await server_store.migrate(connection, _role_of(service_url))
         await prepare_keys(connection, settings.keys_path, _now())
         await scope_store.add_scope(connection, EVERYTHING, {})
+        await adopt_list(connection)
     return applied
 
 
@@ -92,6 +97,13 @@ async def ensure_local_api_key(settings: Settings) -> str:
         return secret
 
 
+async def warm_up(say: Callable[[str], None]) -> None:
+    """Compile or load the filter's kernels, in a thread; `say` is told before it takes some seconds."""
+    if not warming.is_compiled():
+        say("compiling the filter, once on this machine")
+    await asyncio.to_thread(warming.warm_up)
+
+
 @asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Everything the services need. Raises `Misconfigured` or `ListUnavailable` rather than starting half."""
@@ -104,7 +116,11 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             await server_store.check_server(connection)
             await server_store.check_migrated(connection)
             keyring = await load_keys(connection, settings.keys_path)
-        yield Context(database, keyring, _now, _make_options(settings))
+        standings = Standings(database, keyring, settings.index_dir)
+        try:
+            yield Context(database, keyring, _now, _make_options(settings), standings)
+        finally:
+            await standings.close()
 
 
 async def rotate_keys(settings: Settings) -> Keyring:
@@ -125,9 +141,14 @@ async def serve_web(settings: Settings, *, ready_fd: int | None = None) -> None:
     listener = _listen(host, port)
     base_url = _base_url(host, listener.getsockname()[1])
     chosen = settings.model_copy(update={"public_url": settings.public_url or base_url})
+    await warm_up(lambda text: structlog.get_logger().info("warming_up", text=text))
     async with open_context(chosen) as context:
         app = make_app(context, _make_web_options(chosen))
-        async with serve(app, listener, shutdown_seconds=settings.shutdown_seconds), _serve_metrics(settings):
+        async with (
+            _follow_list(context, is_builder=False),
+            serve(app, listener, shutdown_seconds=settings.shutdown_seconds),
+            _serve_metrics(settings),
+        ):
             structlog.get_logger().info("listening", http=base_url)
             if ready_fd is not None:
                 with os.fdopen(ready_fd, "wb") as ready:
@@ -139,8 +160,21 @@ async def run_worker(settings: Settings) -> None:
     """Do the worker's jobs until SIGTERM or SIGINT."""
     configure_logging(as_json=True)
     stop = _stop_event()
-    async with open_context(settings) as context:
+    async with open_context(settings) as context, _follow_list(context, is_builder=True):
         await run_worker_loop(context, stop)
+
+
+@asynccontextmanager
+async def _follow_list(context: Context, *, is_builder: bool) -> AsyncIterator[None]:
+    """Stay up to date with the list for as long as the block runs, and see to it that there is an index file."""
+    await context.standings.start()
+    keeper = asyncio.create_task(look_after_index(context.database, context.standings, is_builder=is_builder))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
 
 
 def _make_options(settings: Settings) -> Options:

@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         "DATABASE_URL, and then nothing in PostgreSQL keeps the service from changing its history.",
     )
     keys: Path | None = Field(None, description="Key file. Default: keys.json in the data folder.")
+    index: Path | None = Field(
+        None,
+        description="Folder of the index files, shared by a machine's processes. Default: index, beside the key file.",
+    )
     http: str = Field("127.0.0.1:8080", description="HOST:PORT where the web process listens. Port 0 takes a free one.")
     metrics: str | None = Field(None, description="HOST:PORT for /metrics, on a listener of its own. Off when empty.")
     public_url: str | None = Field(
@@ -172,6 +176,11 @@ class Settings(BaseSettings):
     def keys_path(self) -> Path:
         """Where the key file is, or would be made."""
         return (self.keys or self.data_dir / "keys.json").absolute()
+
+    @property
+    def index_dir(self) -> Path:
+        """Where the index files are, or would be made."""
+        return (self.index or self.keys_path.parent / "index").absolute()
 
     @property
     def policy(self) -> Policy:

@@ -16,6 +16,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from forbear import bootstrap
 from forbear.cli.running import (
     Addresses,
     AsJson,
@@ -125,6 +126,7 @@ def scrub(
             campaign=campaign,
             refused_apart=refused is not None,
         )
+        await bootstrap.warm_up(errors.print)
         run = Scrub(context, uuid4(), options, operator_name())
         with _open_files(file, out, refused) as files, _progress(files.size) as progress:
             await run.run(_read_file(files.source, progress), _writer(files))

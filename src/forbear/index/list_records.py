@@ -28,7 +28,8 @@ class OpenQuote:
 
 def find_lines_end(block: bytes) -> int:
     """Find the offset after the last certain line end: a CR as the very last byte may be half of a CRLF."""
-    return max(block.rfind(b"\n"), block.rfind(b"\r", 0, -1)) + 1
+    after_line_feed = block.rfind(b"\n") + 1
+    return max(after_line_feed, block.rfind(b"\r", after_line_feed, -1) + 1)
 
 
 def parse_lines(lines: Sequence[bytes], delimiter: str) -> Iterator[tuple[int, list[str], bool]]:
@@ -76,6 +77,7 @@ def find_open_quote(record: bytes, delimiter: str) -> OpenQuote | None:
 
 def is_well_formed(record: bytes, delimiter: str) -> bool:
     """Whether every quoted field of a record ends at its closing quote, as RFC 4180 wants."""
+    _allow_fields(len(record))
     try:
         next(csv.reader([record.decode("latin-1")], delimiter=delimiter, strict=True))
     except csv.Error:

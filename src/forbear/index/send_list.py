@@ -1,29 +1,51 @@
 """Reading a CSV send list as it arrives, in chunks of bytes cut anywhere; rows come out byte for byte as they came in.
 
-A chunk without a quote is split by lines and delimiters; one with quotes goes through the csv module record by
-record. Held at any time: a chunk and the record that it cuts.
+Kernels cut the chunks; the few records that they leave unread go through the csv module, one by one. Held at any time:
+a chunk and the record that it cuts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 from forbear.domain.errors import InvalidList
-from forbear.index.list_layout import SAMPLE_RECORDS, UTF8_BOM, ListLayout, ListOptions, check_format, detect_layout
-from forbear.index.list_records import (
-    BLANK_LINES,
-    LINE_ENDS,
-    QUOTE,
-    find_lines_end,
-    find_open_quote,
-    is_well_formed,
-    parse_lines,
+from forbear.index.kernels.blake2s import Bytes, Indexes
+from forbear.index.kernels.blocks import BLOCK_BYTES
+from forbear.index.kernels.records import (
+    MISSING_COLUMN,
+    NO_FAULT,
+    TOO_MANY_FIELDS,
+    UNREAD,
+    copy_records,
+    count_marks,
+    count_wanted_bytes,
+    find_marks,
+    read_records,
 )
+from forbear.index.list_layout import SAMPLE_RECORDS, UTF8_BOM, ListLayout, ListOptions, check_format, detect_layout
+from forbear.index.list_records import LINE_ENDS, find_lines_end, find_open_quote, is_well_formed, split_fields
 
-__all__ = ["MISSING_COLUMN", "TOO_MANY_FIELDS", "ListLayout", "ListOptions", "ListReader", "Rows"]
+__all__ = [
+    "FAULT_WORDS",
+    "MISSING_COLUMN",
+    "NO_FAULT",
+    "TOO_MANY_FIELDS",
+    "ListLayout",
+    "ListOptions",
+    "ListReader",
+    "Rows",
+]
 
-MISSING_COLUMN = "missing_column"
-TOO_MANY_FIELDS = "too_many_fields"
+FAULT_WORDS: Final[Mapping[int, str]] = MappingProxyType(
+    {MISSING_COLUMN: "missing_column", TOO_MANY_FIELDS: "too_many_fields"}
+)
+"""Why a record has no usable cell, as the outside calls it."""
 
 # Up to this size the beginning of a record is looked at again with every chunk, however small; a longer one when it
 # has grown by a quarter, so that a long record in small chunks costs a few passes over it and no more.
@@ -33,31 +55,60 @@ _EAGER_BYTES = 4096
 _BEGINNING_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """A batch of consecutive records."""
+    """A batch of n consecutive records. No array of it is ever written to again."""
 
     first_row: int
     """Row number of the first: rows count from 1, the header is row 1 where there is one, blank lines are none."""
-    records: list[bytes] = field(repr=False)
-    """As they came, each with its own line end."""
-    cells: list[bytes | None] = field(repr=False)
-    """The address cell of each, out of its quotes; None where there is no usable one."""
-    faults: list[str | None]
-    """Why there is none: `missing_column` or `too_many_fields`."""
+    data: Bytes = field(repr=False)
+    """The records as they came, one after another; blank lines may lie between them."""
+    record_starts: Indexes = field(repr=False)
+    record_ends: Indexes = field(repr=False)
+    """int64[n] into `data`: where each record lies, its own line end included."""
+    cell_data: Bytes = field(repr=False)
+    """`data`, and behind it the address cells that do not stand there as they read."""
+    cell_starts: Indexes = field(repr=False)
+    cell_ends: Indexes = field(repr=False)
+    """int64[n] into `cell_data`: the address cell of each, out of its quotes. A negative start where none is usable."""
+    faults: Bytes = field(repr=False)
+    """uint8[n]: why there is none, see `FAULT_WORDS`; else `NO_FAULT`."""
+
+    def __len__(self) -> int:
+        return len(self.faults)
+
+    def record(self, place: int) -> bytes:
+        """One record, byte for byte."""
+        return self.data[self.record_starts[place] : self.record_ends[place]].tobytes()
+
+    def cell(self, place: int) -> bytes | None:
+        """The address cell of one record."""
+        start = self.cell_starts[place]
+        return None if start < 0 else self.cell_data[start : self.cell_ends[place]].tobytes()
+
+    def copy(self, wanted: Bytes | npt.NDArray[np.bool_]) -> bytes:
+        """The records for which `wanted` (n of them) is not 0, one after another, byte for byte."""
+        wanted = np.ascontiguousarray(wanted).view(np.uint8)
+        out = np.empty(count_wanted_bytes(self.record_starts, self.record_ends, wanted), dtype=np.uint8)
+        copy_records(self.data, self.record_starts, self.record_ends, wanted, out)
+        return out.tobytes()
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What was cut out of whole lines."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """What was cut out of whole lines; arrays as in `Rows`."""
 
-    records: list[bytes] = field(default_factory=list)
-    cells: list[bytes | None] = field(default_factory=list)
-    faults: list[str | None] = field(default_factory=list)
-    lines: int = 0
-    blank_lines: int = 0
-    open_record: bytes = b""
-    """The beginning of a last record whose quote is still open; its lines are not counted."""
+    record_starts: Indexes
+    record_ends: Indexes
+    cell_data: Bytes
+    cell_starts: Indexes
+    cell_ends: Indexes
+    faults: Bytes
+    end: int
+    """Where a last record begins whose quote is still open, or where the lines end."""
+    lines: int
+    blank_lines: int
+    """Before that place; `lines` counts blank ones too."""
 
 
 class ListReader:
@@ -103,19 +154,39 @@ class ListReader:
         if self.layout is None:
             self._hold(block)
             return None
+        first_row, start = self._records + 1, 0
+        if first_row == 1 and not self.layout.has_header and self._byte_order_mark:
+            # It belongs to the first record, but not to its first cell.
+            block, start = self._byte_order_mark + block, len(self._byte_order_mark)
         end = len(block) if is_end else find_lines_end(block)
-        body = block[:end]
-        first_row = self._records + 1
-        batch = _cut_quoted(body, self.layout, first_row) if QUOTE in body else _cut_plain(body, self.layout)
-        rest = batch.open_record + block[end:]
+        data = np.frombuffer(block, dtype=np.uint8)
+        cut = self._cut(data, start, max(start, end), self.layout, first_row)
+        rest = block[cut.end :]
         self._hold(rest)
-        self._records += len(batch.records)
-        self._lines += batch.lines
-        self.blank_lines += batch.blank_lines
-        self._check_lengths(batch.records, first_row)
+        self._records += len(cut.faults)
+        self._lines += cut.lines
+        self.blank_lines += cut.blank_lines
+        self._check_lengths(cut, first_row)
         if len(rest) > self._options.record_bytes_max or (rest and is_end):
             raise self._refuse_open(rest, self.layout, is_end=is_end)
-        return self._give(batch, first_row, self.layout)
+        return self._give(data, cut, first_row, self.layout)
+
+    def _cut(self, data: Bytes, start: int, end: int, layout: ListLayout, first_row: int) -> _Cut:
+        """Cut the whole lines of `data` from `start` to `end`."""
+        delimiter = ord(layout.delimiter)
+        marks_count, breaks_count = map(int, count_marks(data, end, delimiter))
+        marks = np.empty(marks_count + BLOCK_BYTES, dtype=np.int64)
+        find_marks(data, end, delimiter, marks)
+        places = np.empty((4, breaks_count + 1), dtype=np.int64)
+        record_starts, record_ends, cell_starts, cell_ends = places
+        faults = np.empty(breaks_count + 1, dtype=np.uint8)
+        count, stop, lines, blank_lines, unread = read_records(
+            data, start, end, marks, marks_count, delimiter, layout.width, layout.column_index,
+            record_starts, record_ends, cell_starts, cell_ends, faults,
+        )  # fmt: skip
+        record_starts, record_ends, cell_starts, cell_ends = places[:, :count]
+        cut = _Cut(record_starts, record_ends, data, cell_starts, cell_ends, faults[:count], stop, lines, blank_lines)
+        return _read_exactly(cut, layout, first_row) if unread else cut
 
     def _hold(self, rest: bytes) -> None:
         self._pieces = [rest]
@@ -150,10 +221,11 @@ class ListReader:
         self._lines += skipped
         return block[end:]
 
-    def _check_lengths(self, records: list[bytes], first_row: int) -> None:
-        if max(map(len, records), default=0) > self._options.record_bytes_max:
-            too_long = next(i for i, record in enumerate(records) if len(record) > self._options.record_bytes_max)
-            raise InvalidList(self._describe_length(first_row + too_long), row=first_row + too_long)
+    def _check_lengths(self, cut: _Cut, first_row: int) -> None:
+        too_long = (cut.record_ends - cut.record_starts) > self._options.record_bytes_max
+        if too_long.any():
+            row = first_row + int(too_long.argmax())
+            raise InvalidList(self._describe_length(row), row=row)
 
     def _refuse_open(self, record: bytes, layout: ListLayout, *, is_end: bool) -> InvalidList:
         """Say what is wrong with the beginning of a record, and where its quote opens if that is the reason."""
@@ -170,75 +242,59 @@ class ListReader:
     def _describe_length(self, row: int) -> str:
         return f"row {row} is longer than {self._options.record_bytes_max} bytes"
 
-    def _give(self, batch: _Batch, first_row: int, layout: ListLayout) -> Rows | None:
-        records, cells, faults = batch.records, batch.cells, batch.faults
-        if first_row == 1 and layout.has_header:
-            records, cells, faults = records[1:], cells[1:], faults[1:]
-            first_row = 2
-        elif first_row == 1:
-            records[0] = (self._byte_order_mark or b"") + records[0]
-        self.rows += len(records)
-        return Rows(first_row, records, cells, faults) if records else None
+    def _give(self, data: Bytes, cut: _Cut, first_row: int, layout: ListLayout) -> Rows | None:
+        hidden = 1 if first_row == 1 and layout.has_header else 0
+        if first_row == 1 and not hidden:
+            # With the byte order mark, where there is one.
+            cut.record_starts[:1] = 0
+        count = len(cut.faults) - hidden
+        if count <= 0:
+            return None
+        self.rows += count
+        return Rows(
+            first_row + hidden,
+            data,
+            cut.record_starts[hidden:],
+            cut.record_ends[hidden:],
+            cut.cell_data,
+            cut.cell_starts[hidden:],
+            cut.cell_ends[hidden:],
+            cut.faults[hidden:],
+        )
 
 
-def _cut_plain(body: bytes, layout: ListLayout) -> _Batch:
-    """Cut whole lines in which no quote stands."""
-    lines = body.splitlines(keepends=True)
-    records = lines
-    if BLANK_LINES.intersection(lines):
-        records = [line for line in lines if line not in BLANK_LINES]
-    index, width, delimiter = layout.column_index, layout.width, layout.delimiter.encode()
-    cells = [fields[index] if len(fields := record.split(delimiter)) == width else None for record in records]
-    if index == width - 1:
-        cells = [cell if cell is None else cell.rstrip(LINE_ENDS) for cell in cells]
-    faults: list[str | None] = [None] * len(records)
-    if None in cells:
-        for odd, _ in filter(lambda numbered: numbered[1] is None, enumerate(cells)):
-            cells[odd], faults[odd] = _pick_cell(records[odd].rstrip(LINE_ENDS).split(delimiter), layout)
-    return _Batch(records, cells, faults, len(lines), len(lines) - len(records))
-
-
-def _cut_quoted(body: bytes, layout: ListLayout, first_row: int) -> _Batch:
-    """Cut whole lines record by record."""
-    lines = body.splitlines(keepends=True)
-    batch = _Batch()
-    index, width = layout.column_index, layout.width
-    for line_number, fields, is_open in parse_lines(lines, layout.delimiter):
-        if is_open:
-            batch.open_record = b"".join(lines[batch.lines :])
-            break
-        record = lines[batch.lines]
-        if line_number > batch.lines + 1:
-            record = b"".join(lines[batch.lines : line_number])
-            _check_lines_within(record, layout, first_row + len(batch.records))
-        batch.lines = line_number
-        if not fields:
-            batch.blank_lines += 1
+def _read_exactly(cut: _Cut, layout: ListLayout, first_row: int) -> _Cut:
+    """Settle what the kernel has left unread, by the csv module."""
+    cells, size = [cut.cell_data], len(cut.cell_data)
+    for place in np.flatnonzero(cut.faults == UNREAD).tolist():
+        record = cut.cell_data[cut.record_starts[place] : cut.record_ends[place]].tobytes()
+        _check_lines_within(record, layout, first_row + place)
+        cell, cut.faults[place] = _pick_cell(split_fields(record, layout.delimiter), layout)
+        if cell is None:
+            cut.cell_starts[place] = -1
             continue
-        batch.records.append(record)
-        if len(fields) == width:
-            batch.cells.append(fields[index].encode("latin-1"))
-            batch.faults.append(None)
-        else:
-            cell, fault = _pick_cell([field.encode("latin-1") for field in fields], layout)
-            batch.cells.append(cell)
-            batch.faults.append(fault)
-    return batch
+        cells.append(np.frombuffer(cell, dtype=np.uint8))
+        cut.cell_starts[place], cut.cell_ends[place] = size, size + len(cell)
+        size += len(cell)
+    cell_data = np.concatenate(cells)
+    # Like every array over bytes: kernels are compiled for one kind.
+    cell_data.flags.writeable = False
+    return replace(cut, cell_data=cell_data)
 
 
 def _check_lines_within(record: bytes, layout: ListLayout, row: int) -> None:
     # A quote that somebody forgot to close runs on to the next quote, rows later, and text follows that one. Other
     # readers would see rows of their own there, addresses included, that nobody has filtered.
-    if not is_well_formed(record, layout.delimiter):
+    if len(record.splitlines()) > 1 and not is_well_formed(record, layout.delimiter):
         raise InvalidList(
             f"row {row} holds line breaks in quotes, and text after a closing quote: is a quote left open?", row=row
         )
 
 
-def _pick_cell(fields: list[bytes], layout: ListLayout) -> tuple[bytes | None, str | None]:
-    """Find the address cell among fields that are not as many as the header's."""
+def _pick_cell(fields: list[str], layout: ListLayout) -> tuple[bytes | None, int]:
+    """The address cell among the fields of a record, or why there is none that can be used."""
     if len(fields) > layout.width:
         return None, TOO_MANY_FIELDS
     if len(fields) <= layout.column_index:
         return None, MISSING_COLUMN
-    return fields[layout.column_index], None
+    return fields[layout.column_index].encode("latin-1"), NO_FAULT

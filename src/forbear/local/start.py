@@ -52,6 +52,9 @@ async def _run(settings: Settings, *, as_json: bool) -> None:
         await bootstrap.set_up(ours)
         api_key = await bootstrap.ensure_local_api_key(ours)
         watch.say_done("the list is set up")
+        # Before web and worker would both do it at the same time.
+        await bootstrap.warm_up(say)
+        watch.say_done("the filter is ready")
         if server:
             server.invite()
         async with _run_children(settings, server) as (web, keepers):

@@ -22,9 +22,12 @@ _log = structlog.get_logger()
 async def adopt_list(connection: Connection) -> bool:
     """Make the list valid on the server that answers; False when another process is at it, or a restore still runs.
 
-    Costs nothing where it was adopted already. A restore of a list onto a server that has given out fewer transaction
+    Where it was adopted already nothing happens. A restore of a list onto a server that has given out fewer transaction
     ids rewrites its rows once, page by page; interrupted, the next call goes on.
     """
+    adopter = await feed_store.find_adopter(connection)
+    if adopter == await feed_store.read_identity(connection):
+        return True
     renewed = 0
     while True:
         async with connection.transaction():
@@ -32,7 +35,9 @@ async def adopt_list(connection: Connection) -> bool:
                 return False
             page = await feed_store.renew_changes(connection, PAGE_ROWS)
             if page == 0:
-                if await feed_store.set_identity(connection):
-                    _log.warning("list_adopted", renewed_rows=renewed)
-                return True
+                await feed_store.set_identity(connection)
+                break
             renewed += page
+    if adopter is not None:
+        _log.warning("list_adopted", renewed_rows=renewed)
+    return True

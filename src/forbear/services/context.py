@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from forbear.domain.keys import Keyring
 from forbear.domain.suppression import Policy
+from forbear.services.standings import Standings
 from forbear.store import Database
 from forbear.store.scope import Scope
 
@@ -46,10 +47,11 @@ class ScopeBook:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The list, the keys, the clock and the options."""
+    """The list, the keys, the clock, the options, and what stands."""
 
     database: Database
     keyring: Keyring
     now: Callable[[], datetime]
     options: Options
+    standings: Standings
     scope_book: ScopeBook = field(default_factory=ScopeBook)

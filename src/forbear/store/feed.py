@@ -183,6 +183,12 @@ async def read_identity(connection: Connection) -> ServerIdentity:
     return _identity(dict(row or {}))
 
 
+async def find_adopter(connection: Connection) -> ServerIdentity | None:
+    """Which server the list was last adopted by, if any."""
+    row = await connection.fetchrow(_SQL["find_adopter"])
+    return None if row is None else _identity(dict(row))
+
+
 async def try_adoption_lock(connection: Connection) -> bool:
     """Take the right to adopt the list until the transaction ends; False when another has it."""
     return bool(await connection.fetchval(_SQL["try_adoption_lock"]))
@@ -202,9 +208,9 @@ async def renew_changes(connection: Connection, limit: int) -> int:
     return sum(int(status.rpartition(" ")[2]) for status in done)
 
 
-async def set_identity(connection: Connection) -> bool:
-    """Adopt the list on the server that answers; False when it was adopted already."""
-    return bool(await connection.fetchval(_SQL["set_identity"]))
+async def set_identity(connection: Connection) -> None:
+    """Adopt the list on the server that answers."""
+    await connection.execute(_SQL["set_identity"])
 
 
 def _identity(values: Mapping[str, Any]) -> ServerIdentity:

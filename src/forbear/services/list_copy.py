@@ -1,0 +1,62 @@
+"""A copy of the list in this process: an engine, and the position up to which it has seen everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from forbear.index.engine import Engine
+from forbear.index.rules import RuleBook
+from forbear.store import Connection
+from forbear.store import feed as feed_store
+from forbear.store.feed import NOTHING_SEEN, Barrier, Changes, Place, Position, ServerIdentity
+
+PAGE_ROWS: Final = 1000
+"""Rows taken in at a time; the event loop is held no longer than such a page takes (some milliseconds)."""
+
+
+@dataclass(slots=True)
+class ListCopy:
+    """One task brings it up to date; threads may decide meanwhile."""
+
+    engine: Engine
+    identity: ServerIdentity
+    position: Position
+    path: Path | None
+
+    @classmethod
+    def begin(cls, identity: ServerIdentity) -> ListCopy:
+        """A copy without a file: the whole list comes as changes."""
+        return cls(Engine(None, RuleBook()), identity, NOTHING_SEEN, None)
+
+    @property
+    def keys(self) -> int:
+        """How many keys its file holds."""
+        return 0 if self.engine.table is None else len(self.engine.table)
+
+    def is_of(self, barrier: Barrier) -> bool:
+        """Whether the server that answered is the one this was read from, and was not put back to an earlier time."""
+        return barrier.identity == self.identity and barrier.snapshot.xmax >= self.position.xmax
+
+    async def catch_up(self, connection: Connection, barrier: Barrier) -> None:
+        """Take in whatever the barrier's snapshot holds, and perhaps more. The barrier was asked at this position."""
+        if barrier.is_behind:
+            await self._read_changes(connection)
+        else:
+            self.position = barrier.snapshot.cap(self.position.highest)
+
+    async def _read_changes(self, connection: Connection) -> None:
+        page = await self._read_page(connection, None, Place(), Place())
+        until = page.snapshot
+        while not page.is_last:
+            page = await self._read_page(connection, until, page.entries, page.grants)
+        # Interrupted before this line, the same changes are read again, which does no harm.
+        self.position = until.cap(max(self.position.highest, page.entries.xid, page.grants.xid))
+
+    async def _read_page(
+        self, connection: Connection, until: Position | None, entries: Place, grants: Place
+    ) -> Changes:
+        page = await feed_store.read_changes(connection, self.position, until, entries, grants, limit=PAGE_ROWS)
+        self.engine.put(page.keys, with_domains=page.has_domains)
+        return page
