@@ -2,7 +2,8 @@
 
 The request body is read to its end whatever happens, because most clients read nothing before they have sent it.
 Trouble before the first row is a problem document; later the chunked body ends without its last chunk, so that no
-client can take a part for the whole, and the record of the scrub says what happened.
+client can take a part for the whole, and the record of the scrub says what happened. What came through a proxy is
+answered once the whole list has been decided, because most proxies carry one direction at a time.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CSV: Final = "text/csv"
 _DRAIN_BYTES: Final = 64 * 1024**3
 """How much of a refused list is read on, so that its sender gets to see why."""
 _RECORD_AGAIN_SECONDS: Final = 1.0
+_PROXY_HEADERS: Final = ("Forwarded", "Via", "X-Forwarded-For")
+"""What proxies add. nginx, for one, sends on no more of a request once its answer has begun."""
 
 
 @dataclass(slots=True)
@@ -83,8 +86,10 @@ async def drain(request: web.Request) -> None:
 
 
 async def _answer(request: web.Request, run: Scrub, task: asyncio.Task[None], spool: Spool) -> web.StreamResponse:
-    """Send rows as they are decided; nothing is sent before the first of them is."""
-    data = await spool.take()
+    """Send rows as they are decided; nothing is sent before the first of them is, through a proxy before all are."""
+    if any(name in request.headers for name in _PROXY_HEADERS):
+        await asyncio.wait([task])
+    data = b"" if _has_failed(task) else await spool.take()
     if not data:
         try:
             await task
@@ -110,6 +115,10 @@ async def _answer(request: web.Request, run: Scrub, task: asyncio.Task[None], sp
         return response
     await response.write_eof()
     return response
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 def _begin(request: web.Request, run: Scrub) -> web.StreamResponse:
