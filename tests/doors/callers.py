@@ -80,10 +80,10 @@ class Client:
         assert result["status"] in {"added", "already"}, result
         return result["id"]
 
-    async def scrub(self, rows: bytes | str, **parameters) -> Answer:
+    async def scrub(self, listed: bytes | str, **parameters) -> Answer:
         """Filter a list."""
         query = {"purpose": "marketing", "scope": "*", **parameters}
-        data = rows.encode() if isinstance(rows, str) else rows
+        data = listed.encode() if isinstance(listed, str) else listed
         return await self.ask("POST", "/v1/scrubs", data=data, params=query, headers={"Content-Type": "text/csv"})
 
     async def counts(self, answer: Answer) -> dict:
