@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import asyncpg
+
 from forbear.store.database import Connection, Database
 
 
@@ -23,14 +25,15 @@ class KeptConnection:
     async def use(self) -> AsyncIterator[Connection]:
         """The connection; its statements each commit on their own. Raises `ListUnavailable`."""
         stack, connection = self._held or await self._take()
-        if connection.is_closed():
+        if _is_lost(connection):
             await self.close()
             stack, connection = await self._take()
         try:
             yield connection
         except BaseException as error:
             self._held = None
-            connection.terminate()
+            if not _is_lost(connection):
+                connection.terminate()
             await stack.__aexit__(type(error), error, error.__traceback__)
             raise
 
@@ -45,3 +48,11 @@ class KeptConnection:
         connection = await stack.enter_async_context(self._database.connection())
         self._held = stack, connection
         return self._held
+
+
+def _is_lost(connection: Connection) -> bool:
+    """Whether the server has ended it; the pool has taken it back then, and it refuses to say even that."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
