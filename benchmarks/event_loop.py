@@ -29,7 +29,7 @@ def run(options: Options, lists: Lists) -> Report:
         urls = {"/livez, no scrubs": None, f"/livez, {SCRUBS} scrubs": commands}
         rows = [["what", "requests", "median, ms", "99 %, ms", "longest of each run, ms"]]
         for name, running in urls.items():
-            found = [asyncio.run(_watch(service.web.http, bare, running, options)) for _ in range(options.runs)]
+            found = [asyncio.run(_watch(service.web.http, bare.http, running, options)) for _ in range(options.runs)]
             for place, asked in enumerate((name, f"empty handler, {name.partition(', ')[2]}")):
                 rows.append(_summarise(asked, [both[place] for both in found]))
     for number in range(SCRUBS):

@@ -9,12 +9,13 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 from benchmarks.common.data import Lists
 from benchmarks.common.home import serving_list
 from benchmarks.common.measure import Ended, interleave, python, run_process
 from benchmarks.common.options import Options
-from benchmarks.common.report import Report, Table, show_bytes
+from benchmarks.common.report import Report, Table, show, show_bytes
 from benchmarks.common.rivals import prepare_duckdb, prepare_postgresql
 from benchmarks.common.service import Service, forbear
 
@@ -29,7 +30,7 @@ class Contest:
     def __init__(self, send: Path, rows: int, kept: int, folder: Path) -> None:
         self.send, self.out = send, folder / "kept.csv"
         self._rows, self._kept = rows, kept
-        self.peaks: dict[str, int] = {}
+        self.ended: dict[str, list[Ended]] = {}
         self.contestants: dict[str, Callable[[], float]] = {}
 
     def add(self, name: str, arguments: list[str], *, cores: int | None = None, keeps_all: bool = False) -> None:
@@ -42,15 +43,16 @@ class Contest:
         ended = run()
         kept = count_lines(self.out) - 1
         assert kept == wanted, f"{name} kept {kept:,} rows instead of {wanted:,}"
-        self.peaks[name] = max(ended.peak_bytes, self.peaks.get(name, 0))
+        self.ended.setdefault(name, []).append(ended)
         return self._rows / ended.seconds
 
     def run(self, options: Options) -> Table:
         """Measure all in turns."""
         values = interleave(self.contestants, options.runs)
         self.out.unlink(missing_ok=True)
-        peaks = {name: show_bytes(peak) for name, peak in self.peaks.items()}
-        return Table("rows/s", values, more={"memory": peaks})
+        used = {name: show(median(each.processor_seconds for each in ended)) for name, ended in self.ended.items()}
+        peaks = {name: show_bytes(max(each.peak_bytes for each in ended)) for name, ended in self.ended.items()}
+        return Table("rows/s", values, more={"processor, s": used, "memory": peaks})
 
 
 def run(options: Options, lists: Lists) -> Report:

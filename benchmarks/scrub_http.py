@@ -43,7 +43,7 @@ def run(options: Options, lists: Lists) -> Report:
         return options.take / seconds
 
     with serving_list(options, lists) as service, serving_bare(options.stage) as bare:
-        echo = ["curl", "-sS", "--fail", "-X", "POST", "-T", str(send), "-o", str(out), f"{bare}/echo"]
+        echo = ["curl", "-sS", "--fail", "-X", "POST", "-T", str(send), "-o", str(out), f"{bare.http}/echo"]
         contestants = {
             "scrub, curl -T": curl,
             "scrub, aiohttp client": stream,

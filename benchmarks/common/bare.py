@@ -15,7 +15,7 @@ import asyncpg
 from aiohttp import web
 
 from benchmarks.common.measure import python
-from benchmarks.common.service import running
+from benchmarks.common.service import Web, running
 
 POOL = web.AppKey("pool", asyncpg.Pool)
 CONNECTIONS = 10
@@ -71,11 +71,11 @@ async def serve(url: str | None) -> None:
 
 
 @contextmanager
-def serving_bare(folder: Path, url: str | None = None) -> Iterator[str]:
-    """Run it; yield its URL."""
+def serving_bare(folder: Path, url: str | None = None) -> Iterator[Web]:
+    """Run it."""
     with running(python("benchmarks.common.bare", *([url] if url else [])), folder / "bare.log") as process:
         assert process.stdout
-        yield process.stdout.readline().decode().strip()
+        yield Web(process.stdout.readline().decode().strip(), "", process.pid)
 
 
 if __name__ == "__main__":

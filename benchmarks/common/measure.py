@@ -98,3 +98,9 @@ def read_memory(pid: int, field: str = "RssAnon") -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), 0)
+
+
+def read_processor_seconds(pid: int) -> float:
+    """The processor time that a process has used; what waits for a busy machine uses none."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
