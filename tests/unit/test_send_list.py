@@ -1,15 +1,19 @@
 import csv
 import io
 import tracemalloc
+from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forbear.domain.errors import InvalidList
 from forbear.index.list_layout import DELIMITERS
-from forbear.index.send_list import ListOptions, ListReader, Rows
+from forbear.index.send_list import FAULT_WORDS, ListOptions, ListReader
+from tests.lists import CsvListReader
 from tests.make import write_send_list
 from tests.oracle import read_list
 
@@ -22,16 +26,17 @@ def read(data, *, size=None, **options):
     return read_chunks([data[start : start + size] for start in range(0, len(data), size)], **options)
 
 
-def read_chunks(chunks, **options):
-    reader = ListReader(ListOptions(**options))
+def read_chunks(chunks, reader_type=ListReader, **options):
+    reader = reader_type(ListOptions(**options))
     batches = [batch for batch in (*map(reader.feed, chunks), reader.finish()) if batch is not None]
     for before, after in pairwise(batches):
-        assert after.first_row == before.first_row + len(before.records)
-    rows = Rows(batches[0].first_row if batches else 0, [], [], [])
+        assert after.first_row == before.first_row + len(before)
+    rows = SimpleNamespace(first_row=batches[0].first_row if batches else 0, records=[], cells=[], faults=[])
     for batch in batches:
-        rows.records.extend(batch.records)
-        rows.cells.extend(batch.cells)
-        rows.faults.extend(batch.faults)
+        rows.records.extend(map(batch.record, range(len(batch))))
+        rows.cells.extend(map(batch.cell, range(len(batch))))
+        rows.faults.extend(map(FAULT_WORDS.get, batch.faults.tolist()))
+        assert batch.copy(np.ones(len(batch), dtype=np.uint8)) == b"".join(rows.records[-len(batch) :])
     assert len(rows.records) == len(rows.cells) == len(rows.faults) == reader.rows
     return reader, rows
 
@@ -42,13 +47,30 @@ def refusal(data, **options):
     return caught.value
 
 
-def outcome(chunks, **options):
+def outcome(chunks, reader_type=ListReader, **options):
     """What a reader makes of chunks, in a form that can be compared."""
     try:
-        reader, rows = read_chunks(chunks, **options)
+        reader, rows = read_chunks(chunks, reader_type, **options)
     except InvalidList:
         return "refused"
     return reader.layout, reader.blank_lines, rows.records, rows.cells, rows.faults
+
+
+def course(chunks, reader_type, **options):
+    """Everything that a reader says on its way through chunks, refusals in full."""
+    said = []
+    reader = reader_type(ListOptions(**options))
+    try:
+        for take in [*(partial(reader.feed, chunk) for chunk in chunks), reader.finish]:
+            rows = take()
+            said.append((reader.rows, reader.blank_lines, reader._records, reader._lines, reader._held_bytes))
+            if rows is not None:
+                places = range(len(rows))
+                said.append((rows.first_row, rows.faults.tolist()))
+                said.append([*map(rows.record, places), *map(rows.cell, places)])
+    except InvalidList as error:
+        said.append((error.detail, error.row, error.column))
+    return said
 
 
 def cut(data, places):
@@ -137,6 +159,73 @@ def test_it_does_not_matter_where_chunks_are_cut(data, places, limit):
     whole = outcome([data], record_bytes_max=limit)
     assert outcome(cut(data, places), record_bytes_max=limit) == whole
     assert outcome(cut(data, range(len(data))), record_bytes_max=limit) == whole
+
+
+# The kernels, and the csv module alone
+
+fields = st.one_of(
+    st.sampled_from(["", "a", "a@b.example", "Ann Lee", " ", "\0", "\xe9" * 5, "x" * 70, "x" * 200]),
+    st.sampled_from(['""', '"a"', '"a@b.example"', '"Lee, Ann"', '"a\nb"', '"a\r\nb\r\r"', '"x""y"', '""""', '"x" ']),
+    st.sampled_from(['5" x', 'a"b"', '"a"b', '"a"b"c', '"a\n"b', '"', '"a', "a\rb", '"\n",\n"']),
+    st.text('ab@,;"\r\n', max_size=8),
+)
+ends = st.sampled_from(["\n", "\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "\n\r", ""])
+
+
+@st.composite
+def awkward_lists(draw):
+    """Records most of which fit the header, beginning anywhere within a block."""
+    width, delimiter = draw(st.integers(1, 6)), draw(st.sampled_from(DELIMITERS))
+    index = draw(st.integers(0, width - 1))
+    names = ["email" if place == index else "n" * draw(st.integers(0, 40)) for place in range(width)]
+    is_mostly_odd, end = draw(st.booleans()), draw(ends.filter(bool))
+    usual = st.sampled_from(["a@b.example", '"a@b.example"', "Ann", '"Ann Lee"'])
+    records = [delimiter.join(names) + end]
+    for _ in range(draw(st.integers(0, 12))):
+        fits = draw(st.integers(0, 3)) > 0
+        count = width if fits else draw(st.integers(0, width + 2))
+        one = draw(usual)
+        record = [draw(fields) if is_mostly_odd else one for _ in range(count)]
+        records.append(delimiter.join(record) + (draw(ends) if is_mostly_odd or not fits else end))
+    return "".join(records)
+
+
+@settings(max_examples=300)
+@given(text=awkward_lists(), places=places, limit=st.sampled_from([40, 100_000]), has_bom=st.booleans())
+def test_kernels_cut_lists_as_the_csv_module_does(text, places, limit, has_bom):
+    chunks = cut(BOM * has_bom + text.encode("latin-1"), places)
+    expected = course(chunks, CsvListReader, record_bytes_max=limit)
+    assert course(chunks, ListReader, record_bytes_max=limit) == expected
+
+
+@settings(max_examples=300)
+@given(
+    first=st.sampled_from(["email\n", "x,email\n", "email;x;y\r\n", "a@b.example,x\n", 'x,"email"\r']),
+    rest=st.text('ab@,;"\r\n', max_size=300),
+    places=places,
+)
+def test_kernels_cut_whatever_may_come_as_the_csv_module_does(first, rest, places):
+    chunks = cut((first + rest).encode(), places)
+    assert course(chunks, ListReader) == course(chunks, CsvListReader)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 63, 64, 65, 200])
+@pytest.mark.parametrize("mark", ["", '"'])
+def test_records_of_many_fields_are_cut_as_the_csv_module_cuts_them(width, mark):
+    record = ",".join(f"{mark}{'v' * (place % 7)}{mark}" for place in range(width - 1))
+    lines = [f"{record},{mark}a{number}@b.example{mark}".lstrip(",") for number in range(50)]
+    chunks = cut("\n".join(lines).encode(), range(0, 10_000, 777))
+    options = {"header": False, "column": str(width)}
+    assert course(chunks, ListReader, **options) == course(chunks, CsvListReader, **options)
+
+
+@given(written=written_lists(), chosen=st.lists(st.booleans(), min_size=6, max_size=6))
+def test_wanted_records_are_copied_byte_for_byte(written, chosen):
+    reader = ListReader(ListOptions())
+    for rows in filter(None, (reader.feed(written[0].encode()), reader.finish())):
+        wanted = np.array(chosen[: len(rows)])
+        expected = b"".join(rows.record(place) for place in np.flatnonzero(wanted))
+        assert rows.copy(wanted) == rows.copy(wanted.astype(np.uint8)) == expected
 
 
 @given(written=written_lists(), values=st.lists(texts, min_size=1, max_size=3))
@@ -375,7 +464,8 @@ def test_names_in_messages_are_cut_and_few():
 def test_no_message_and_no_repr_holds_what_stands_in_a_row():
     data = b"ann@example.com,Ann Example\nbo@example.com,Bo Example\n"
     error = refusal(data, header=True, column="nobody@example.com")
-    reader, rows = read(data, header=True, column="Ann Example")
+    reader = ListReader(ListOptions(header=True, column="Ann Example"))
+    rows = reader.feed(data)
     for shown in (error.detail, str(error.column), repr(reader.layout), repr(rows), reader.layout.column_label):
         assert "example.com" not in shown
         assert "Ann" not in shown
@@ -393,6 +483,11 @@ def test_records_without_a_usable_cell_say_why():
     _, rows = read(b'x,email\n1,a@example.com\n2\n3,b@example.com,c@example.com\n4,"b@example.com",\n"5"\n6,\n')
     assert rows.cells == [b"a@example.com", None, None, None, None, b""]
     assert rows.faults == [None, "missing_column", "too_many_fields", "too_many_fields", "missing_column", None]
+
+
+def test_short_records_in_quotes_do_not_run_together():
+    _, rows = read(b'"email","x"\n"a@example.com"\n"b@example.com"\n"c@example.com"\n"d@example.com","x"\n')
+    assert rows.cells == [b"a@example.com", b"b@example.com", b"c@example.com", b"d@example.com"]
 
 
 def test_a_short_record_with_an_address_is_usable():
