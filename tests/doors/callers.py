@@ -1,5 +1,6 @@
 """The program behind real HTTP as a caller of its API sees it."""
 
+import io
 import itertools
 import json
 import re
@@ -83,7 +84,7 @@ class Client:
     async def scrub(self, listed: bytes | str, **parameters) -> Answer:
         """Filter a list."""
         query = {"purpose": "marketing", "scope": "*", **parameters}
-        data = listed.encode() if isinstance(listed, str) else listed
+        data = io.BytesIO(listed.encode() if isinstance(listed, str) else listed)
         return await self.ask("POST", "/v1/scrubs", data=data, params=query, headers={"Content-Type": "text/csv"})
 
     async def counts(self, answer: Answer) -> dict:
@@ -125,7 +126,11 @@ def assert_problem(answer: Answer, status: int, word: str | None = None) -> dict
 async def open_client(settings: Settings, **chosen) -> AsyncIterator[Client]:
     """Serve a list as the web process does, with an administrator's key; `chosen` are settings."""
     settings = settings.model_copy(update=chosen)
-    async with bootstrap.open_context(settings) as context:
+    await bootstrap.warm_up(print)
+    async with (
+        bootstrap.open_context(settings) as context,
+        bootstrap._follow_list(context, is_builder=False),
+    ):
         _, key = await add_api_key(context, "administrator", permissions=Permission)
         options = replace(context.options, public_url=settings.public_url or "")
         async with serve_client(
