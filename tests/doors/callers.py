@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from aiohttp import ClientSession, DummyCookieJar
+from aiohttp.web import Application
 
 from forbear import bootstrap
 from forbear.config import Settings
@@ -48,6 +49,7 @@ class Client:
     session: ClientSession
     port: int
     key: str
+    app: Application
 
     @property
     def url(self) -> str:
@@ -146,8 +148,9 @@ async def serve_client(context: Context, options: WebOptions, key: str) -> Async
     port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     opened = replace(context, options=replace(context.options, public_url=context.options.public_url or url))
+    app = make_app(opened, options)
     async with (
-        serve(make_app(opened, options), listener, shutdown_seconds=1),
+        serve(app, listener, shutdown_seconds=1),
         ClientSession(url, cookie_jar=DummyCookieJar()) as session,
     ):
-        yield Client(opened, session, port, key)
+        yield Client(opened, session, port, key, app)

@@ -36,6 +36,7 @@ class Use(StrEnum):
     EVIDENCE = "evidence"
     LINK = "link"
     UNDO = "undo"
+    CURSOR = "cursor"
 
 
 class KeyRole(StrEnum):

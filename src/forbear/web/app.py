@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from forbear.domain.errors import ForbearError, ListUnavailable
 from forbear.services.context import Context
 from forbear.store import server as server_store
-from forbear.web import check, links, pages, scrub_stream, scrubs, suppressions
+from forbear.web import changes, check, links, pages, scrub_stream, scrubs, suppressions
 from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
 from forbear.web.docs import add_docs
 from forbear.web.errors import UNREADABLE_BODY, from_error, from_framework, from_validation, list_places, problem
@@ -23,7 +23,13 @@ from forbear.web.keys import CONTEXT, OPTIONS, WebOptions
 from forbear.web.metrics import REQUEST_SECONDS, REQUESTS
 
 _log = structlog.get_logger()
-OPERATIONS: Final = (*check.OPERATIONS, *scrubs.OPERATIONS, *suppressions.OPERATIONS, *links.OPERATIONS)
+OPERATIONS: Final = (
+    *check.OPERATIONS,
+    *scrubs.OPERATIONS,
+    *suppressions.OPERATIONS,
+    *links.OPERATIONS,
+    *changes.OPERATIONS,
+)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,6 +40,7 @@ def make_app(context: Context, options: WebOptions) -> web.Application:
     app[OPTIONS] = options
     app[KEY_CACHE] = KeyCache()
     app.cleanup_ctx.append(scrub_stream.keep_scrubs)
+    changes.add_waiting(app)
     for operation in OPERATIONS:
         add_operation(app, operation)
     add_docs(app, OPERATIONS, context.options.public_url)

@@ -244,3 +244,23 @@ class ScrubResponse(BaseModel):
     blank_lines: int
     duration_seconds: float
     error: dict[str, Any] | None = None
+
+
+class ChangeBody(BaseModel):
+    """An entry as it is now; it stands unless `lifted_at` is there."""
+
+    id: int
+    address: str | None = Field(None, description="Missing where it is not known or was erased.")
+    fingerprint: str = Field(description="32 hexadecimal digits; the same for every entry of an address.")
+    channel: Channel
+    scope: str
+    reason: Reason
+    since: datetime
+    lifted_at: datetime | None = None
+
+
+class ChangesResponse(BaseModel):
+    """What has changed, and the cursor to ask with next."""
+
+    changes: list[ChangeBody]
+    next: str
