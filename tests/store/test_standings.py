@@ -1,0 +1,389 @@
+"""The read barrier, the copy behind it, and the index files it is opened from."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from forbear import bootstrap
+from forbear.domain.errors import ListUnavailable
+from forbear.services import index_build, index_folder, standings
+from forbear.services.index_build import build_index, is_build_due, keep_index
+from forbear.services.list_copy import ListCopy
+from forbear.store import feed as feed_store
+from forbear.store import index_build as build_store
+from forbear.store import kept
+from tests.engines import read_engine, settle
+from tests.followers import grant, key_of, lift, open_writers, read_standing, write
+from tests.processes import wait_for
+
+
+async def is_known(context, address) -> bool:
+    """Whether this process knows that something stands about an address, without asking again."""
+    key = key_of(context, address)
+    return key in read_engine(context.standings.engine, [key])
+
+
+async def assert_equal_to_list(context, connection):
+    """Compare the engine with the tables, read from end to end."""
+    await context.standings.catch_up()
+    rows = await connection.fetch("SELECT fingerprint, wide_fingerprint FROM entries")
+    keys = {key for row in rows for key in row if key}
+    keys |= {row["fingerprint"] for row in await connection.fetch("SELECT fingerprint FROM grants")}
+    assert read_engine(context.standings.engine, keys) == settle(await read_standing(connection))
+
+
+async def fill(context, connection, count=200):
+    """Write a list with everything in it."""
+    choose = random.Random(count)  # noqa: S311 - the same every time
+    written = []
+    for number in range(count):
+        address = f"person{number % (count // 2)}+tag@gmail.com"
+        reason = choose.choice(["unsubscribe", "complaint", "hard_bounce", "friend_only", "objection"])
+        scope = choose.choice(["*", "maison", "maison/newsletter"])
+        written += await write(context, connection, address, reason=reason, scope=scope)
+        if choose.random() < 0.2:
+            await grant(context, connection, address, choose.choice(["*", "maison"]))
+    await write(context, connection, "@example.org", reason="manual")
+    for line in choose.sample(written, count // 10):
+        if await connection.fetchval("SELECT lifted_at IS NULL FROM entries WHERE id = $1", line.entry_id):
+            await lift(connection, line.entry_id)
+
+
+@pytest.fixture
+async def other(settings):
+    """The same list, opened by another process."""
+    async with bootstrap.open_context(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def flights(monkeypatch):
+    """What the barrier asked; `gate` may hold back its answers."""
+    ask = feed_store.ask_barrier
+
+    class Flights:
+        count = 0
+        gate = asyncio.Event()
+
+    async def ask_and_count(*arguments):
+        Flights.count += 1
+        answer = await ask(*arguments)
+        await Flights.gate.wait()
+        return answer
+
+    Flights.gate.set()
+    monkeypatch.setattr(feed_store, "ask_barrier", ask_and_count)
+    return Flights
+
+
+# The barrier
+
+
+async def test_whoever_asks_at_the_same_time_shares_one_question(context, flights):
+    await asyncio.gather(*(context.standings.catch_up() for _ in range(100)))
+    assert flights.count == 1
+
+
+async def test_whoever_asks_during_a_flight_shares_the_next(context, connection, flights):
+    await context.standings.catch_up()
+    flights.gate.clear()
+    early = asyncio.create_task(context.standings.catch_up())
+    await wait_for(lambda: flights.count == 2, "the answer to be under way")
+    await write(context, connection, "ann@example.com")
+    late = [asyncio.create_task(context.standings.catch_up()) for _ in range(10)]
+    await asyncio.sleep(0)
+    flights.gate.set()
+    before = await early
+    after = await asyncio.gather(*late)
+    assert await is_known(context, "ann@example.com")
+    assert flights.count == 3
+    assert set(after) != {before}
+
+
+async def test_the_moment_lies_between_question_and_answer(context, connection):
+    for _ in range(20):
+        before = datetime.now(UTC)
+        as_of = await context.standings.catch_up()
+        assert before <= as_of <= datetime.now(UTC)
+
+
+async def test_whoever_leaves_takes_nobody_along(context, flights):
+    await context.standings.catch_up()
+    flights.gate.clear()
+    callers = [asyncio.create_task(context.standings.catch_up()) for _ in range(3)]
+    await wait_for(lambda: flights.count == 2, "the flight to begin")
+    callers[0].cancel()
+    flights.gate.set()
+    gone, *stayed = await asyncio.gather(*callers, return_exceptions=True)
+    assert isinstance(gone, asyncio.CancelledError)
+    assert all(isinstance(as_of, datetime) for as_of in stayed)
+
+
+async def test_a_lost_connection_fails_its_flight_and_no_other(context, connection, owner):
+    await context.standings.catch_up()
+    transaction = owner.transaction()
+    await transaction.start()
+    await owner.execute("LOCK TABLE entries IN ACCESS EXCLUSIVE MODE")
+    callers = [asyncio.create_task(context.standings.catch_up()) for _ in range(3)]
+    waiting = await asyncio.wait_for(find_waiting_backend(owner), 30)
+    await connection.execute("SELECT pg_terminate_backend($1)", waiting)
+    await transaction.rollback()
+    errors = await asyncio.gather(*callers, return_exceptions=True)
+    assert all(isinstance(error, ListUnavailable) for error in errors)
+    assert len(set(map(id, errors))) == 3
+    await write(context, connection, "ann@example.com")
+    await context.standings.catch_up()
+    assert await is_known(context, "ann@example.com")
+
+
+async def find_waiting_backend(owner) -> int:
+    """The backend that waits for a lock of ours."""
+    waiting = None
+    while waiting is None:
+        await owner.execute("SELECT pg_stat_clear_snapshot()")
+        waiting = await owner.fetchval(
+            "SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        )
+    return waiting
+
+
+async def find_backends(connection) -> list[int]:
+    rows = await connection.fetch(
+        """
+        SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'forbear' AND query LIKE '%unseen_spans%'
+        """
+    )
+    return [row["pid"] for row in rows]
+
+
+async def test_a_connection_that_ended_between_two_questions_is_replaced(context, connection):
+    await context.standings.catch_up()
+    (pid,) = await find_backends(connection)
+    await connection.execute("SELECT pg_terminate_backend($1)", pid)
+    _, held = context.standings._kept._held
+    await wait_for(lambda: kept._is_lost(held), "the loss to be noticed")
+    await context.standings.catch_up()
+
+
+async def test_an_idle_process_follows(context, connection):
+    await context.standings.start()
+    moved = context.standings.moved
+    await write(context, connection, "ann@example.com")
+    await asyncio.wait_for(moved.wait(), 30)
+    assert await is_known(context, "ann@example.com")
+
+
+async def test_a_list_without_a_file_comes_as_changes(context, connection):
+    await fill(context, connection)
+    await assert_equal_to_list(context, connection)
+    assert context.standings.copy.path is None
+
+
+async def test_a_large_list_without_a_file_is_not_read(context, connection, monkeypatch):
+    monkeypatch.setattr(standings, "ENTRIES_WITHOUT_FILE_MAX", 50)
+    await fill(context, connection)
+    assert isinstance(await context.standings.catch_up(), datetime)
+    assert context.standings.engine is None
+    assert is_build_due(context.standings.copy, datetime.now(UTC))
+    await keep_index(context.database, context.standings, is_builder=False)
+    await context.standings.take_newer_file()
+    assert context.standings.copy.path is not None
+    await assert_equal_to_list(context, connection)
+
+
+# Files
+
+
+async def test_a_file_holds_all_that_stands(context, other, connection):
+    await fill(context, connection)
+    path = await build_index(context.database, context.standings.folder)
+    await assert_equal_to_list(other, connection)
+    assert other.standings.copy.path == path
+    assert len(other.standings.engine.overlay) == 0
+    assert other.standings.engine.has_domains
+
+
+async def test_a_file_of_an_empty_list_is_one(context, other, connection):
+    await build_index(context.database, context.standings.folder)
+    await write(context, connection, "ann@example.com")
+    await assert_equal_to_list(other, connection)
+    assert other.standings.copy.path is not None
+
+
+async def test_what_changes_after_a_build_lies_over_the_file(context, other, connection):
+    await fill(context, connection)
+    await build_index(context.database, context.standings.folder)
+    await other.standings.catch_up()
+    for row in await connection.fetch("SELECT id FROM entries WHERE lifted_at IS NULL AND id % 3 = 0"):
+        await lift(connection, row["id"])
+    await write(context, connection, "new@example.com")
+    await assert_equal_to_list(other, connection)
+    assert len(other.standings.engine.overlay) > 10
+
+
+async def test_a_transaction_open_during_a_build_is_in_no_file_and_not_missed(context, other, settings, connection):
+    async with open_writers(settings, 1) as (writer,):
+        transaction = writer.transaction()
+        await transaction.start()
+        await write(context, writer, "late@example.com")
+        await write(context, connection, "ann@example.com")
+        await build_index(context.database, context.standings.folder)
+        await other.standings.catch_up()
+        assert not await is_known(other, "late@example.com")
+        await transaction.commit()
+    await other.standings.catch_up()
+    assert await is_known(other, "late@example.com")
+    await assert_equal_to_list(other, connection)
+
+
+async def test_a_running_process_changes_over_to_a_newer_file(context, connection):
+    await fill(context, connection)
+    await context.standings.catch_up()
+    before = context.standings.engine
+    first = await build_index(context.database, context.standings.folder)
+    await write(context, connection, "since@example.com")
+    await context.standings.take_newer_file()
+    assert context.standings.engine is not before
+    assert context.standings.copy.path == first
+    assert await is_known(context, "since@example.com")
+    second = await build_index(context.database, context.standings.folder)
+    await context.standings.take_newer_file()
+    assert context.standings.copy.path == second != first
+    assert not first.exists()
+    await assert_equal_to_list(context, connection)
+
+
+async def test_changing_over_never_goes_back_in_time(context, connection):
+    """Nobody who has caught up may then meet an engine that has not, whatever file has just come."""
+    stopped = asyncio.Event()
+
+    async def keep_building():
+        while not stopped.is_set():
+            await build_index(context.database, context.standings.folder)
+            await context.standings.take_newer_file()
+
+    building = asyncio.create_task(keep_building())
+    for number in range(150):
+        await write(context, connection, f"person{number}@example.com")
+        await context.standings.catch_up()
+        assert await is_known(context, f"person{number}@example.com")
+    stopped.set()
+    await building
+    assert context.standings.copy.path is not None
+
+
+@pytest.mark.parametrize("damage", ["cut off", "one bit", "empty", "other keys", "no record", "no index at all"])
+async def test_a_file_that_is_damaged_or_foreign_is_never_used(context, other, connection, damage, capsys):
+    await fill(context, connection)
+    path = await build_index(context.database, context.standings.folder)
+    content = bytearray(path.read_bytes())
+    if damage == "cut off":
+        path.write_bytes(content[:-1000])
+    elif damage == "one bit":
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "other keys":
+        other.standings.folder._key_check = "0" * 32
+    elif damage == "no record":
+        await connection.execute("UPDATE index_builds SET mark = gen_random_uuid()")
+    else:
+        path.write_bytes(random.Random(1).randbytes(8192))  # noqa: S311 - any bytes
+    await assert_equal_to_list(other, connection)
+    assert other.standings.copy.path is None
+    assert "index_refused" in capsys.readouterr().out
+    newer = await build_index(context.database, other.standings.folder)
+    await other.standings.take_newer_file()
+    assert other.standings.copy.path == newer
+    await assert_equal_to_list(other, connection)
+
+
+async def test_only_one_process_builds(context, other):
+    with other.standings.folder.lock() as is_held:
+        assert is_held
+        assert await build_index(context.database, context.standings.folder) is None
+    assert await build_index(context.database, context.standings.folder)
+
+
+async def test_what_an_interrupted_build_left_is_removed(context, connection, monkeypatch):
+    await fill(context, connection)
+    first = await build_index(context.database, context.standings.folder)
+
+    async def fail(*_arguments):
+        raise ListUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(build_store, "add_build", fail)
+        with pytest.raises(ListUnavailable):
+            await build_index(context.database, context.standings.folder)
+    assert len(list(first.parent.glob("*.aside"))) == 1
+    await context.standings.catch_up()
+    assert context.standings.copy.path == first
+    second = await build_index(context.database, context.standings.folder)
+    assert sorted(path.name for path in first.parent.iterdir()) == [second.name, "lock"]
+
+
+def test_files_are_named_by_generation(tmp_path, context):
+    folder = index_folder.IndexFolder(tmp_path, context.keyring)
+    assert folder.begin().name == "list-000000000001.index"
+    for name in ("list-000000000009.index", "list-10.index", "list-x.index", "other.index"):
+        (tmp_path / name).touch()
+    assert folder.begin().name == "list-000000000011.index"
+
+
+# When
+
+
+def make_copy(changes: int, keys: int, age: timedelta = timedelta()) -> ListCopy:
+    """A copy with a file of so many keys, and so many changes since."""
+
+    class Header:
+        built_at = (datetime.now(UTC) - age).isoformat()
+
+    class Table:
+        header = Header
+
+        def __len__(self):
+            return keys
+
+    class Engine:
+        overlay = range(changes)
+        table = Table()
+
+    return ListCopy(Engine, None, feed_store.NOTHING_SEEN, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys", "age", "patience", "is_due"),
+    [
+        (100_000, 0, timedelta(), 1, False),
+        (100_001, 0, timedelta(), 1, True),
+        (100_001, 20_000_000, timedelta(), 1, False),
+        (1_000_001, 20_000_000, timedelta(), 1, True),
+        (1_000_001, 20_000_000, timedelta(), 3, False),
+        (1, 1000, timedelta(days=2), 1, True),
+        (0, 1000, timedelta(days=2), 1, False),
+    ],
+)
+def test_a_build_is_due_after_many_changes_or_a_day_with_any(changes, keys, age, patience, is_due):
+    assert is_build_due(make_copy(changes, keys, age), datetime.now(UTC), patience=patience) is is_due
+
+
+async def test_imports_wait_for_a_builder_that_is_alive_and_behind(context, connection, monkeypatch):
+    alive = timedelta(seconds=30)
+    assert not await build_store.is_builder_behind(connection, alive)
+    await fill(context, connection)
+    await keep_index(context.database, context.standings, is_builder=True)
+    assert not await build_store.is_builder_behind(connection, alive)
+    monkeypatch.setattr(index_build, "PACE_CHANGES_MIN", 10)
+    await keep_index(context.database, context.standings, is_builder=True)
+    assert await build_store.is_builder_behind(connection, alive)
+    await connection.execute("UPDATE index_builds SET seen_at = seen_at - interval '1 minute'")
+    assert not await build_store.is_builder_behind(connection, alive)
+    await keep_index(context.database, context.standings, is_builder=True)
+    await build_index(context.database, context.standings.folder)
+    assert not await build_store.is_builder_behind(connection, alive)
