@@ -1,4 +1,4 @@
-"""Sixty-four bytes at once: building blocks of the kernels that read text.
+"""Building blocks of kernels that numba has no word for; above all, sixty-four bytes at once.
 
 A comparison of a whole block gives a mask: a number with one bit a byte, the lowest for the first. The compiler makes
 of it whatever vector instructions the processor has. A block is read as it lies in memory, so all of its 64 bytes must
@@ -41,6 +41,12 @@ def count_ones(_typing, mask):
 def find_first(_typing, mask):
     """The place of a mask's lowest bit that is set, 64 when none is."""
     return types.uint64(mask), lambda _context, builder, _signature, values: builder.cttz(values[0], _BIT(0))
+
+
+@intrinsic
+def swap_bytes(_typing, word):
+    """A little-endian uint64 read as a big-endian one, or the other way round."""
+    return types.uint64(word), lambda _context, builder, _signature, values: builder.bswap(values[0])
 
 
 @intrinsic
