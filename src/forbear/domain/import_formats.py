@@ -107,7 +107,7 @@ def detect_layout(lines: Sequence[str], file_name: str = "") -> Layout:
         if found:
             return Layout(found.format, delimiter, tuple(rows[0]), found.read, found.has_reasons, found.is_own)
     # A cell that is an address and nothing else speaks for its delimiter; `Ann <ann@example.com>` comes second.
-    for holds in (_is_bare, _has_at):
+    for holds in (_is_bare, lambda cell: "@" in cell):
         for delimiter, rows in samples:
             layout = _detect_plain(rows, delimiter, holds)
             if layout:
@@ -203,10 +203,6 @@ def _recognise(names: Sequence[str], file_name: str) -> _Found | None:
 
 def _is_bare(cell: str) -> bool:
     return _BARE.fullmatch(cell.strip()) is not None
-
-
-def _has_at(cell: str) -> bool:
-    return "@" in cell
 
 
 _BARE = re.compile(r"[^\s@,;|]*@[^\s@,;|]+")
@@ -393,11 +389,10 @@ _PROVIDERS: Final = (
     _form("Mailgun complaints", "address createdat", "createdat", Reason.COMPLAINT),
 )
 
-_NAMES_SHOWN: Final = 20
-_CHARACTERS_SHOWN: Final = 40
+_NAMES_SHOWN, _CHARACTERS_SHOWN = 20, 40
 
 
 def _show(names: Sequence[str]) -> str:
     """Column names as a message may show them: never one that could be an address."""
-    printable = ("?" if "@" in name else "".join(filter(str.isprintable, name))[:_CHARACTERS_SHOWN] for name in names)
-    return ", ".join(list(printable)[:_NAMES_SHOWN])
+    shown = ("".join(filter(str.isprintable, name))[:_CHARACTERS_SHOWN] for name in names[:_NAMES_SHOWN])
+    return ", ".join("?" if "@" in name else name for name in shown)
