@@ -87,11 +87,16 @@ class Service:
         status, answer = await self.call("POST", "/v1/suppressions", suppressions=[row])
         assert (status, answer["results"][0]["status"]) == (200, "added")
 
+    async def ask(self, address: str) -> tuple[int, str | None]:
+        """The status of an answer about an address, and the verdict if there was one."""
+        status, answer = await self.call("POST", "/v1/check", purpose="marketing", scope="*", addresses=[address])
+        return status, answer["results"][0]["verdict"] if status == 200 else None
+
     async def check(self, address: str) -> str:
         """The verdict about an address."""
-        status, answer = await self.call("POST", "/v1/check", purpose="marketing", scope="*", addresses=[address])
-        assert status == 200, answer
-        return answer["results"][0]["verdict"]
+        status, verdict = await self.ask(address)
+        assert status == 200, self.stderr
+        return verdict
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal, and wait until nothing that it started is left; its exit code."""

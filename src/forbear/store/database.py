@@ -28,6 +28,7 @@ _UNAVAILABLE = (
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,  # the driver's word for a server that died in the middle of an answer
 )
 CONNECT_TIMEOUT_SECONDS = 5
 POSTGRES_VERSION_MIN = 150_000
