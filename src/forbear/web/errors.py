@@ -43,6 +43,7 @@ OTHER_PROBLEMS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
     "bad_request": (HTTPStatus.BAD_REQUEST, "This is not HTTP as it should be."),
     "invalid_json": (HTTPStatus.BAD_REQUEST, "The body is not valid JSON."),
     "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The path takes other methods; Allow lists them."),
+    "request_timeout": (HTTPStatus.REQUEST_TIMEOUT, "Nothing more of the request came."),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of another type."),
     "expectation_failed": (HTTPStatus.EXPECTATION_FAILED, "No expectation but 100-continue can be met."),
     "invalid_body": (HTTPStatus.UNPROCESSABLE_ENTITY, "The body does not fit its schema; errors says where."),

@@ -3,7 +3,8 @@
 The request body is read to its end whatever happens, because most clients read nothing before they have sent it.
 Trouble before the first row is a problem document; later the chunked body ends without its last chunk, so that no
 client can take a part for the whole, and the record of the scrub says what happened. What came through a proxy is
-answered once the whole list has been decided, because most proxies carry one direction at a time.
+answered once the whole list has been decided, because most proxies carry one direction at a time; so is what comes
+from a client that is known to stop sending.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from forbear.domain.errors import ForbearError, InvalidInput, ListUnavailable
 from forbear.services.scrub import Scrub
 from forbear.services.scrub_rows import Output
-from forbear.web.errors import UNREADABLE_BODY, from_error
+from forbear.web.errors import UNREADABLE_BODY, from_error, problem
 from forbear.web.keys import OPTIONS
 from forbear.web.spool import Spool
 
@@ -31,6 +33,8 @@ _DRAIN_BYTES: Final = 64 * 1024**3
 _RECORD_AGAIN_SECONDS: Final = 1.0
 _PROXY_HEADERS: Final = ("Forwarded", "Via", "X-Forwarded-For")
 """What proxies add. nginx, for one, sends on no more of a request once its answer has begun."""
+_SENDS_FIRST: Final = "aiohttp/"
+"""A client, by its User-Agent, that closes the file it sends as soon as an answer begins (aiohttp 3.12 to 3.14)."""
 
 
 @dataclass(slots=True)
@@ -62,6 +66,11 @@ async def stream(request: web.Request, run: Scrub) -> web.StreamResponse:
         async def work() -> None:
             try:
                 await run.run(_read_body(request), put)
+            except Exception:
+                spool.close()
+                # Its sender may read nothing before all is sent, so that neither would get any further.
+                await drain(request)
+                raise
             finally:
                 spool.close()
 
@@ -87,17 +96,18 @@ async def drain(request: web.Request) -> None:
 
 async def _answer(request: web.Request, run: Scrub, task: asyncio.Task[None], spool: Spool) -> web.StreamResponse:
     """Send rows as they are decided; nothing is sent before the first of them is, through a proxy before all are."""
-    if any(name in request.headers for name in _PROXY_HEADERS):
+    if _sends_before_it_reads(request):
         await asyncio.wait([task])
     data = b"" if _has_failed(task) else await spool.take()
     if not data:
         try:
             await task
         except ForbearError as error:
-            await drain(request)
             refusal = from_error(error, request.path)
             refusal.headers["Scrub-Id"] = str(run.id)
             return refusal
+        except TimeoutError:
+            return problem(HTTPStatus.REQUEST_TIMEOUT, "no more of the list came", instance=request.path)
     response = _begin(request, run)
     await response.prepare(request)
     try:
@@ -110,11 +120,16 @@ async def _answer(request: web.Request, run: Scrub, task: asyncio.Task[None], sp
         raise
     except Exception as error:  # noqa: BLE001 - whatever it was, the answer must end without its last chunk
         _log.warning("scrub_failed", scrub=str(run.id), error=type(error).__name__)
-        await drain(request)
         _cut(request)
         return response
     await response.write_eof()
     return response
+
+
+def _sends_before_it_reads(request: web.Request) -> bool:
+    """Whether an answer that begins early would keep the rest of the list from coming."""
+    is_proxied = any(name in request.headers for name in _PROXY_HEADERS)
+    return is_proxied or _SENDS_FIRST in request.headers.get(hdrs.USER_AGENT, "")
 
 
 def _has_failed(task: asyncio.Task[None]) -> bool:

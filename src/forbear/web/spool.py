@@ -13,7 +13,7 @@ from threading import Lock
 from types import TracebackType
 from typing import IO, Final, Self
 
-from forbear.domain.errors import TooLarge
+from forbear.domain.errors import Busy, TooLarge
 
 MEMORY_BYTES: Final = 1024 * 1024
 _READ_BYTES: Final = 256 * 1024
@@ -47,7 +47,7 @@ class Spool:
                 self._file.close()
 
     async def put(self, data: bytes) -> None:
-        """Add bytes at the end. Raises `TooLarge` when too much waits already, `OSError` when the disk is full."""
+        """Add bytes at the end. Raises `TooLarge` when too much waits already, `Busy` when the disk takes no more."""
         if not data:
             return
         if self._written == self._taken and self._memory_bytes + len(data) <= MEMORY_BYTES:
@@ -56,7 +56,10 @@ class Spool:
         elif self._written - self._taken + len(data) > self._spill_bytes_max:
             raise TooLarge("the client does not take its rows, and no more can be kept for it")
         else:
-            await asyncio.to_thread(self._spill, data)
+            try:
+                await asyncio.to_thread(self._spill, data)
+            except OSError as error:
+                raise Busy("there is no room on disk for rows that wait for their client") from error
             self._written += len(data)
         self._changed.set()
 
