@@ -79,6 +79,11 @@ async def set_up(settings: Settings) -> list[str]:
     return applied
 
 
+def count_migrations() -> int:
+    """How many migrations a new list gets."""
+    return len(server_store.read_migrations())
+
+
 async def ensure_local_api_key(settings: Settings) -> str:
     """The API key of this installation's own data folder, made at the first call and the same ever after."""
     path = settings.data_dir / LOCAL_KEY_FILE

@@ -46,7 +46,7 @@ def add_scope(
     async def work(context: Context) -> None:
         await scopes.add_scope(context, name, dict(_read_title(text) for text in title or ()))
 
-    run_with_context(work, data)
+    run_with_context(work, data, may_create=True)
     errors.print(f"{name} is registered")
 
 
@@ -127,7 +127,7 @@ def add_api_key(
             context, name, permissions=_split(permissions), purposes=_split(purposes), scopes=_split(scope)
         )
 
-    key_id, secret = run_with_context(work, data)
+    key_id, secret = run_with_context(work, data, may_create=True)
     errors.print(f"API key {key_id} ({name}); it is not shown again:")
     output.print(secret)
 

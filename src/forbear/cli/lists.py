@@ -108,7 +108,7 @@ def import_list(
         if yes or await _confirm(context, batch):
             await _apply(context, batch)
 
-    run_with_context(work, data)
+    run_with_context(work, data, may_create=True)
 
 
 async def _confirm(context: Context, batch: Batch) -> bool:

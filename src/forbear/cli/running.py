@@ -63,22 +63,26 @@ def run(work: Callable[[Settings], Coroutine[Any, Any, T]], **chosen: object) ->
         raise typer.Exit(EXIT_BAD_INPUT) from error
 
 
-def run_with_context(work: Callable[[Context], Awaitable[T]], data: Path | None) -> T:
-    """Run work that needs the list: a running service's, or one started for this command alone."""
+def run_with_context(work: Callable[[Context], Awaitable[T]], data: Path | None, *, may_create: bool = False) -> T:
+    """Run work that needs the list: a running service's, or one started for this command alone.
+
+    Only a command that writes may make a new list; to a mistyped folder every other says that there is none, since an
+    empty list would let everybody through.
+    """
 
     async def inside(settings: Settings) -> T:
-        async with open_list(settings) as context:
+        async with open_list(settings, may_create=may_create) as context:
             return await work(context)
 
     return run(inside, data=data)
 
 
 @asynccontextmanager
-async def open_list(settings: Settings) -> AsyncIterator[Context]:
-    """The list that settings name; that of a data folder is set up first where nobody has."""
-    async with open_database(settings) as opened:
-        if opened.is_embedded:
-            await bootstrap.set_up(opened)
+async def open_list(settings: Settings, *, may_create: bool = False) -> AsyncIterator[Context]:
+    """The list that settings name; that of a data folder is brought up to date, or made where it may be."""
+    async with open_database(settings, may_create=may_create) as opened:
+        if opened.is_embedded and len(await bootstrap.set_up(opened)) == bootstrap.count_migrations():
+            errors.print(f"forbear: a new list was made in {opened.data_dir}")
         async with bootstrap.open_context(opened) as context:
             yield context
 

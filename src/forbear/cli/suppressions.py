@@ -56,7 +56,7 @@ def suppress(
             added += sum(line.is_new for line in done)
         return added, len(assertions) - added
 
-    added, already = run_with_context(work, data)
+    added, already = run_with_context(work, data, may_create=True)
     errors.print(f"{added} added, {already} on the list already")
 
 
