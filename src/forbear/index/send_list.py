@@ -54,6 +54,9 @@ _EAGER_BYTES = 4096
 # Enough to know a byte order mark, or that a file is not text.
 _BEGINNING_BYTES = 4
 
+# Enough for the first two records of most lists.
+_HEAD_BYTES = 8192
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
@@ -127,6 +130,7 @@ class ListReader:
         self._byte_order_mark: bytes | None = None
         self._records = 0
         self._lines = 0
+        self._marks = np.empty(0, dtype=np.int64)
 
     def feed(self, data: bytes) -> Rows | None:
         """Take the next bytes and return the rows that they complete, None when there are none.
@@ -175,13 +179,15 @@ class ListReader:
         """Cut the whole lines of `data` from `start` to `end`."""
         delimiter = ord(layout.delimiter)
         marks_count, breaks_count = map(int, count_marks(data, end, delimiter))
-        marks = np.empty(marks_count + BLOCK_BYTES, dtype=np.int64)
-        find_marks(data, end, delimiter, marks)
+        if len(self._marks) < marks_count + BLOCK_BYTES:
+            # Kept, because fresh pages from the system cost more than what is done with them.
+            self._marks = np.empty(marks_count + marks_count // 4 + BLOCK_BYTES, dtype=np.int64)
+        find_marks(data, end, delimiter, self._marks)
         places = np.empty((4, breaks_count + 1), dtype=np.int64)
         record_starts, record_ends, cell_starts, cell_ends = places
         faults = np.empty(breaks_count + 1, dtype=np.uint8)
         count, stop, lines, blank_lines, unread = read_records(
-            data, start, end, marks, marks_count, delimiter, layout.width, layout.column_index,
+            data, start, end, self._marks, marks_count, delimiter, layout.width, layout.column_index,
             record_starts, record_ends, cell_starts, cell_ends, faults,
         )  # fmt: skip
         record_starts, record_ends, cell_starts, cell_ends = places[:, :count]
@@ -202,7 +208,11 @@ class ListReader:
             self._byte_order_mark = UTF8_BOM if block.startswith(UTF8_BOM) else b""
             block = block.removeprefix(UTF8_BOM)
         block = self._skip_blank_lines(block, is_end=is_end)
-        self.layout = detect_layout(block, self._options, is_whole=is_end)
+        for size in (_HEAD_BYTES, len(block)):
+            # Two records are enough, and mostly short; a whole chunk need not be looked at for them.
+            if self.layout is None:
+                is_whole = is_end and size >= len(block)
+                self.layout = detect_layout(block[:size], self._options, is_whole=is_whole)
         if self.layout is None:
             if len(block) > SAMPLE_RECORDS * self._options.record_bytes_max:
                 raise InvalidList(self._describe_length(1), row=1)
