@@ -312,3 +312,10 @@ async def test_every_answer_carries_the_id_of_its_log_line(client: Client):
         answer = await client.ask("GET", "/v1/nothing")
     assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["Request-Id"])
     assert {line["event"] for line in logs} == {"request"}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS)
+@pytest.mark.parametrize("query", [SECRET, "scope=maison", "cursor=1&cursor=2"])
+async def test_a_parameter_that_a_call_does_not_know_is_refused(client: Client, method, path, body, query):
+    answer = await client.ask(method, f"{path}?{query}", json=body)
+    assert_problem(answer, 422, "invalid_input")

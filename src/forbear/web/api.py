@@ -17,7 +17,7 @@ import structlog
 from aiohttp import HttpVersion11, hdrs, web
 from pydantic import BaseModel
 
-from forbear.domain.errors import Unauthenticated
+from forbear.domain.errors import InvalidInput, Unauthenticated
 from forbear.services.api_keys import Permission, find_api_key, hash_secret, require_permission
 from forbear.services.context import Context
 from forbear.store.api_key import ApiKey
@@ -86,9 +86,23 @@ class Operation:
     response: type[BaseModel] | None = None
     status: HTTPStatus = HTTPStatus.OK
     description: str = ""
-    parameters: type[BaseModel] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the OpenAPI document says besides (bodies that are not JSON)."""
+    """What the OpenAPI document says besides: query parameters, and bodies that are not JSON."""
+
+    @property
+    def parameter_names(self) -> frozenset[str]:
+        """The query parameters that it knows."""
+        return frozenset(name for name, *_ in self.extra.get("parameters", ()))
+
+
+def check_parameters(request: web.Request, known: frozenset[str]) -> None:
+    """Refuse parameters that are not known, and those given twice; their names are not repeated."""
+    if not known.issuperset(request.query):
+        which = f"those of this call are: {', '.join(sorted(known))}" if known else "this call has none"
+        raise InvalidInput(f"there is an unknown parameter; {which}")
+    doubled = [name for name in request.query if len(request.query.getall(name)) > 1]
+    if doubled:
+        raise InvalidInput(f"{doubled[0]} is given more than once")
 
 
 def add_operation(app: web.Application, operation: Operation) -> None:
@@ -97,6 +111,8 @@ def add_operation(app: web.Application, operation: Operation) -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         call = Call(request, await authenticate(request))
         require_permission(call.key, operation.permission)
+        if "request" not in operation.extra:
+            check_parameters(request, operation.parameter_names)
         if operation.request is None:
             answer = await operation.handler(call)
         else:

@@ -68,7 +68,7 @@ async def show_changes(call: Call) -> Mapping[str, object]:
 
 def _read_number(call: Call, name: str, default: int, most: int) -> int:
     text = call.request.query.get(name, str(default))
-    if not text.isascii() or not text.isdecimal() or int(text) > most:
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(most)) or int(text) > most:
         raise InvalidInput(f"{name}: a whole number up to {most}")
     return int(text)
 

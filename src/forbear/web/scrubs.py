@@ -19,7 +19,7 @@ from forbear.services.decision import Question
 from forbear.services.links import check_campaign
 from forbear.services.scrub import Scrub, choose_rows, get_scrub
 from forbear.services.scrub_rows import RowChoice, ScrubOptions
-from forbear.web.api import Call, Operation, json_response
+from forbear.web.api import Call, Operation, check_parameters, json_response
 from forbear.web.errors import problem
 from forbear.web.keys import OPTIONS
 from forbear.web.models import ScrubResponse
@@ -27,7 +27,6 @@ from forbear.web.scrub_stream import CSV, SCRUBS_UNDER_WAY, drain, stream
 
 # What curl, urllib and others say when they are told nothing: the bytes decide, as they do for text/csv.
 _UNTYPED: Final = frozenset({"application/octet-stream", "application/x-www-form-urlencoded", "text/plain"})
-_PARAMETERS: Final = frozenset({"purpose", "scope", "channel", "column", "header", "rows", "links", "campaign"})
 _HEADER: Final = {"auto": None, "true": True, "false": False}
 
 
@@ -62,12 +61,7 @@ async def _open_scrub(call: Call) -> Scrub:
 
 def _read_options(call: Call) -> ScrubOptions:
     query = call.request.query
-    unknown = sorted(set(query) - _PARAMETERS)
-    if unknown:
-        raise InvalidInput(f"there is an unknown parameter; those of a scrub are: {', '.join(sorted(_PARAMETERS))}")
-    doubled = [name for name in query if len(query.getall(name)) > 1]
-    if doubled:
-        raise InvalidInput(f"{doubled[0]} is given more than once")
+    check_parameters(call.request, _PARAMETERS)
     options = ScrubOptions(
         question=Question(
             _one_of(Purpose, query, "purpose"), _required(query, "scope"), _one_of(Channel, query, "channel", "email")
@@ -150,6 +144,7 @@ _QUERY: Final[tuple[tuple[str, str, bool, Mapping[str, object]], ...]] = (
     ("campaign", "Name of the campaign, carried by the links.", False, {}),
     ("channel", "How the message travels.", False, {"enum": [Channel.EMAIL.value]}),
 )
+_PARAMETERS: Final = frozenset(name for name, *_ in _QUERY)
 
 
 def _scrub_operation(method: HTTPMethod) -> Operation:

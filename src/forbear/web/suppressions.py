@@ -211,6 +211,7 @@ OPERATIONS = (
         SearchRequest,
         SearchResponse,
         description="Newest first. The `Link` header names the next page; send the same body there.",
+        extra={"parameters": (("cursor", "Where a page begins; the `Link` header has it.", False, {}),)},
     ),
     Operation(
         HTTPMethod.POST,
