@@ -249,7 +249,7 @@ CREATE TABLE import_rows (
 
 CREATE TABLE index_builds (
     builder text NOT NULL,
-    mark uuid,
+    marks uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     built_at timestamp with time zone,
     keys bigint DEFAULT 0 NOT NULL,
     changes bigint DEFAULT 0 NOT NULL,

@@ -49,11 +49,11 @@ BEGIN ATOMIC
     WHERE greatest(span.first, place_xid) < span.stop;
 END;
 
--- One row for each folder with index files: the last file, and how much has changed since. Imports wait for builders
--- that are alive. A file that is not on record here is of a time that this server does not remember.
+-- One row for each folder with index files: the last two of them, and how much has changed since. Imports wait for
+-- builders that are alive. A file that is not on record here is of a time that this server does not remember.
 CREATE TABLE index_builds (
     builder text PRIMARY KEY,
-    mark uuid,
+    marks uuid[] NOT NULL DEFAULT '{}',
     built_at timestamptz,
     keys bigint NOT NULL DEFAULT 0,
     changes bigint NOT NULL DEFAULT 0,

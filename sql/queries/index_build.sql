@@ -50,16 +50,16 @@ ORDER BY rule.key, rule.at, rule.reason > 0, rule.reason, scope.number;
 SELECT count(*) > $1::integer AS answer FROM (SELECT FROM entries LIMIT $1 + 1) AS counted;
 
 -- name: add_build
--- Put a finished file on record.
-INSERT INTO index_builds (builder, mark, built_at, keys)
-VALUES ($1::text, $2::uuid, clock_timestamp(), $3::bigint)
+-- Put a finished file on record; the one before stays there, because it is still in use until this one has its name.
+INSERT INTO index_builds AS known (builder, marks, built_at, keys)
+VALUES ($1::text, ARRAY[$2::uuid], clock_timestamp(), $3::bigint)
 ON CONFLICT (builder) DO UPDATE
-SET mark = excluded.mark, built_at = excluded.built_at, keys = excluded.keys, changes = 0,
+SET marks = (excluded.marks || known.marks)[1:2], built_at = excluded.built_at, keys = excluded.keys, changes = 0,
     seen_at = clock_timestamp();
 
 -- name: has_build
 -- Whether this server remembers a file.
-SELECT EXISTS (SELECT FROM index_builds WHERE mark = $1::uuid) AS answer;
+SELECT EXISTS (SELECT FROM index_builds WHERE $1::uuid = ANY (marks)) AS answer;
 
 -- name: record_builder
 -- Say that a builder is alive, how much has changed since its file, and how much may.

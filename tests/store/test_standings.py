@@ -290,7 +290,7 @@ async def test_a_file_that_is_damaged_or_foreign_is_never_used(context, other, c
     elif damage == "other keys":
         other.standings.folder._key_check = "0" * 32
     elif damage == "no record":
-        await connection.execute("UPDATE index_builds SET mark = gen_random_uuid()")
+        await connection.execute("UPDATE index_builds SET marks = '{}'")
     else:
         path.write_bytes(random.Random(1).randbytes(8192))  # noqa: S311 - any bytes
     await assert_equal_to_list(other, connection)
