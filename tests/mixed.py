@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from forbear.domain.address import Domain, parse_address
+from forbear.domain.address import parse_address, parse_intake
 from forbear.domain.suppression import Channel, Reason, Source
 from forbear.services import suppression
 from forbear.services.context import Context
@@ -52,7 +52,7 @@ class Said:
 
     @property
     def assertion(self) -> Assertion:
-        target = Domain(self.address.removeprefix("@")) if self.kind == "domain" else parse_address(self.address)
+        target = parse_intake(self.address) if self.kind == "domain" else parse_address(self.address)
         return Assertion(target, self.reason, self.scope, self.source, since=self.since)
 
 

@@ -17,6 +17,24 @@ _PYTHON = Path(__file__).parents[1] / ".venv" / "bin" / "python"
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a process holds, by proc(5)."""
+
+    pid: int
+
+    def read_peak_bytes(self) -> int:
+        """The most memory it ever held at once (VmHWM)."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("the process has gone")
+
+    def forget_peak(self) -> None:
+        """Let the peak begin anew at what it holds now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+
+@dataclass(frozen=True)
 class Web:
     """One web process."""
 
@@ -29,21 +47,14 @@ class Web:
         return self.process.pid
 
     @property
+    def memory(self) -> Memory:
+        return Memory(self.pid)
+
+    @property
     def logs(self) -> list[dict]:
         """What it has logged."""
         lines = self.stderr_file.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-
-    def read_peak_bytes(self) -> int:
-        """The most memory it ever held at once (VmHWM of proc(5))."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("the process has gone")
-
-    def forget_peak(self) -> None:
-        """Let the peak begin anew at what it holds now."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def list_spill_bytes(self) -> list[int]:
         """The sizes of the unlinked files that it holds open."""

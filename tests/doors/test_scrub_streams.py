@@ -232,14 +232,14 @@ async def test_whoever_reads_nothing_before_all_is_sent_gets_it_from_a_file(web:
     path, kept = large
     rows = path.read_bytes()
     port = int(web.url.rpartition(":")[2])
-    web.forget_peak()
-    before = web.read_peak_bytes()
+    web.memory.forget_peak()
+    before = web.memory.read_peak_bytes()
     async with connected(port, receive_buffer=4096) as (reader, writer):
         writer.write(make_head(administrator, len(rows)) + rows)
         await asyncio.wait_for(writer.drain(), PATIENCE_SECONDS)
         spilled = await wait_for(lambda: sum(web.list_spill_bytes()) > len(kept) * 3 // 4, "the rows to be spilled")
         assert spilled
-        grown = web.read_peak_bytes() - before
+        grown = web.memory.read_peak_bytes() - before
         assert grown < 64 * MEGABYTE, f"{grown / MEGABYTE:.0f} MiB for a client that does not read"
         headers = await read_head(reader)
         rest = await read_rest_of_answer(reader)
