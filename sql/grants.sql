@@ -16,6 +16,6 @@ BEGIN
         addresses, import_rows, scrubs, list_identity, index_builds TO %I', service);
     EXECUTE format('GRANT UPDATE ON scopes, api_keys, batches, entries, grants, evidence, addresses, scrubs, list_identity,
         index_builds TO %I', service);
-    EXECUTE format('GRANT DELETE ON evidence, addresses, import_rows, scrubs TO %I', service);
+    EXECUTE format('GRANT DELETE ON evidence, addresses, import_rows, scrubs, index_builds TO %I', service);
 END
 $$;

@@ -49,6 +49,10 @@ ORDER BY rule.key, rule.at, rule.reason > 0, rule.reason, scope.number;
 -- Whether the list is larger than a number of rows, counted no further.
 SELECT count(*) > $1::integer AS answer FROM (SELECT FROM entries LIMIT $1 + 1) AS counted;
 
+-- name: delete_old_builders
+-- Forget builders that nobody has seen for long: each container that there ever was may have been one.
+DELETE FROM index_builds WHERE seen_at < clock_timestamp() - interval '30 days';
+
 -- name: add_build
 -- Put a finished file on record; the one before stays there, because it is still in use until this one has its name.
 INSERT INTO index_builds AS known (builder, marks, built_at, keys)

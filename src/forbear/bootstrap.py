@@ -27,7 +27,7 @@ from forbear.services import api_keys
 from forbear.services.adoption import adopt_list
 from forbear.services.api_keys import Permission
 from forbear.services.context import Context, Options
-from forbear.services.index_build import look_after_index
+from forbear.services.index_keeper import IndexKeeper
 from forbear.services.key_file import load_keys, prepare_keys, rotate_sealing_key
 from forbear.services.standings import Standings
 from forbear.store import scope as scope_store
@@ -173,7 +173,7 @@ async def run_worker(settings: Settings) -> None:
 async def _follow_list(context: Context, *, is_builder: bool) -> AsyncIterator[None]:
     """Stay up to date with the list for as long as the block runs, and see to it that there is an index file."""
     await context.standings.start()
-    keeper = asyncio.create_task(look_after_index(context.database, context.standings, is_builder=is_builder))
+    keeper = asyncio.create_task(IndexKeeper(context.database, context.standings, is_builder=is_builder).run())
     try:
         yield
     finally:

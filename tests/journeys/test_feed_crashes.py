@@ -22,7 +22,8 @@ from forbear.local.place import make_place, make_private_folder
 from forbear.local.process import run
 from forbear.services import decision
 from forbear.services.decision import Question
-from forbear.services.index_build import build_index, keep_index
+from forbear.services.index_build import build_index
+from forbear.services.index_keeper import IndexKeeper
 from tests.folders import make_home
 from tests.followers import Follower, grant, key_of, lift, open_writers, write
 from tests.processes import wait_for
@@ -217,7 +218,7 @@ async def test_a_dump_restored_into_a_new_server_is_followed_again(server, tmp_p
             assert await writer.fetchval(beyond), "the new server has given out more ids than the old one"
             with pytest.raises(ListUnavailable, match="adopted"):
                 await context.standings.catch_up()
-            await keep_index(context.database, context.standings, is_builder=True)
+            await IndexKeeper(context.database, context.standings, is_builder=True).look()
             assert not await writer.fetchval(beyond)
             assert await decide_as_of_now(context, "ann@example.com") == "suppress"
             assert await decide_as_of_now(context, "bob@example.com") == "deliver"
@@ -241,11 +242,11 @@ async def test_nothing_is_adopted_before_a_restore_has_ended(server, tmp_path):
             )
         async with bootstrap.open_context(new.settings) as context:
             with pytest.raises(ListUnavailable):
-                await keep_index(context.database, context.standings, is_builder=True)
+                await IndexKeeper(context.database, context.standings, is_builder=True).look()
             await run_program(
                 new, "pg_restore", "--section=post-data", f"--dbname={new.cluster.url(SUPERUSER)}", tmp_path / "list"
             )
-            await keep_index(context.database, context.standings, is_builder=True)
+            await IndexKeeper(context.database, context.standings, is_builder=True).look()
 
 
 async def test_a_running_process_notices_a_restore_into_the_same_server(server, tmp_path):
@@ -397,7 +398,7 @@ async def test_a_standby_that_takes_over_is_adopted_before_anybody_decides(serve
         await promote(standby)
         with pytest.raises(ListUnavailable, match="adopted"):
             await context.standings.catch_up()
-        await keep_index(context.database, context.standings, is_builder=True)
+        await IndexKeeper(context.database, context.standings, is_builder=True).look()
 
         async with open_writers(settings, 1) as (writer,):
             await write(context, writer, "cid@example.com")

@@ -8,8 +8,9 @@ import pytest
 
 from forbear import bootstrap
 from forbear.domain.errors import ListUnavailable
-from forbear.services import index_build, index_folder, standings
-from forbear.services.index_build import build_index, is_build_due, keep_index
+from forbear.services import index_folder, index_keeper, standings
+from forbear.services.index_build import build_index
+from forbear.services.index_keeper import IndexKeeper, is_build_due
 from forbear.services.list_copy import ListCopy
 from forbear.store import feed as feed_store
 from forbear.store import index_build as build_store
@@ -32,6 +33,13 @@ async def assert_equal_to_list(context, connection):
     keys = {key for row in rows for key in row if key}
     keys |= {row["fingerprint"] for row in await connection.fetch("SELECT fingerprint FROM grants")}
     assert read_engine(context.standings.engine, keys) == settle(await read_standing(connection))
+
+
+async def keep(context, *, is_builder=True):
+    """One round of looking after the index, and the build that it may begin."""
+    keeper = IndexKeeper(context.database, context.standings, is_builder=is_builder)
+    await keeper.look()
+    await keeper.finish()
 
 
 async def fill(context, connection, count=200):
@@ -188,7 +196,7 @@ async def test_a_large_list_without_a_file_is_not_read(context, connection, monk
     assert isinstance(await context.standings.catch_up(), datetime)
     assert context.standings.engine is None
     assert is_build_due(context.standings.copy, datetime.now(UTC))
-    await keep_index(context.database, context.standings, is_builder=False)
+    await keep(context, is_builder=False)
     await context.standings.take_newer_file()
     assert context.standings.copy.path is not None
     await assert_equal_to_list(context, connection)
@@ -377,13 +385,71 @@ async def test_imports_wait_for_a_builder_that_is_alive_and_behind(context, conn
     alive = timedelta(seconds=30)
     assert not await build_store.is_builder_behind(connection, alive)
     await fill(context, connection)
-    await keep_index(context.database, context.standings, is_builder=True)
+    await keep(context)
     assert not await build_store.is_builder_behind(connection, alive)
-    monkeypatch.setattr(index_build, "PACE_CHANGES_MIN", 10)
-    await keep_index(context.database, context.standings, is_builder=True)
+    monkeypatch.setattr(index_keeper, "PACE_CHANGES_MIN", 10)
+    await keep(context)
     assert await build_store.is_builder_behind(connection, alive)
     await connection.execute("UPDATE index_builds SET seen_at = seen_at - interval '1 minute'")
     assert not await build_store.is_builder_behind(connection, alive)
-    await keep_index(context.database, context.standings, is_builder=True)
+    await keep(context)
     await build_index(context.database, context.standings.folder)
     assert not await build_store.is_builder_behind(connection, alive)
+
+
+async def test_an_import_goes_on_when_the_builder_has_caught_up(context, settings, connection, monkeypatch):
+    monkeypatch.setattr(index_keeper, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(index_keeper, "PACE_CHANGES_MIN", 10)
+    await fill(context, connection)
+    await keep(context)
+    async with open_writers(settings, 1) as (importer,):
+        waiting = asyncio.create_task(index_keeper.wait_for_builders(importer))
+        done, _ = await asyncio.wait([waiting], timeout=0.3)
+        assert not done
+        await build_index(context.database, context.standings.folder)
+        await keep(context)
+        await asyncio.wait_for(waiting, 30)
+
+
+async def test_a_builder_says_that_it_is_alive_while_it_builds(context, other, connection, monkeypatch):
+    monkeypatch.setattr(index_keeper, "CHANGES_MIN", 10)
+    monkeypatch.setattr(index_keeper, "PACE_CHANGES_MIN", 10)
+    await fill(context, connection)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    count_rules = build_store.count_rules
+
+    async def count_slowly(*arguments):
+        begun.set()
+        await may_end.wait()
+        return await count_rules(*arguments)
+
+    monkeypatch.setattr(build_store, "count_rules", count_slowly)
+    keeper = IndexKeeper(context.database, context.standings, is_builder=True)
+    await keeper.look()
+    await begun.wait()
+    await connection.execute("UPDATE index_builds SET seen_at = seen_at - interval '1 hour'")
+    await keeper.look()
+    assert await build_store.is_builder_behind(connection, timedelta(seconds=30))
+    may_end.set()
+    await keeper.finish()
+    await keeper.look()
+    assert not await build_store.is_builder_behind(connection, timedelta(seconds=30))
+    assert context.standings.copy.path is not None
+
+
+async def test_a_build_that_failed_is_left_alone_for_a_while(context, connection, monkeypatch):
+    monkeypatch.setattr(index_keeper, "CHANGES_MIN", 10)
+    await fill(context, connection)
+    attempts = 0
+
+    def fail(*_arguments):
+        nonlocal attempts
+        attempts += 1
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("forbear.services.index_build.TableWriter", fail)
+    keeper = IndexKeeper(context.database, context.standings, is_builder=True)
+    for _ in range(3):
+        await keeper.look()
+        await keeper.finish()
+    assert attempts == 1

@@ -20,6 +20,7 @@ from forbear.domain.suppression import Reason
 from forbear.services.batches import Held, Progress, discard_held, get_batch, hold_batch
 from forbear.services.context import Context
 from forbear.services.import_file import ImportFile, Rejected, RowMaker, RowRules, Staged, count_refusals
+from forbear.services.index_keeper import wait_for_builders
 from forbear.services.scopes import add_scope, list_scopes, require_scopes
 from forbear.store import Connection
 from forbear.store import batch as batch_store
@@ -221,6 +222,7 @@ async def _apply_pages(context: Context, held: Held, on_progress: Progress | Non
     async def work(connection: Connection) -> None:
         nonlocal done
         for keys in waiting:
+            await wait_for_builders(connection)
             await _apply_page(connection, batch, keys)
             done += 1
             if on_progress:

@@ -7,45 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import structlog
 
-from forbear.domain.errors import ListUnavailable
 from forbear.index.kernels.blake2s import Words
 from forbear.index.rule_rows import KeyRuns, RowReader
 from forbear.index.rules import RuleBook
 from forbear.index.table import Header, TableWriter
-from forbear.services.adoption import adopt_list
 from forbear.services.index_folder import IndexFolder
-from forbear.services.list_copy import ListCopy
-from forbear.services.standings import Standings
 from forbear.store import Database
 from forbear.store import index_build as build_store
-
-CHANGES_MIN: Final = 100_000
-"""Changed keys from which a new file is worth its reading of the whole list, however small that is..."""
-CHANGES_SHARE: Final = 0.05
-"""...or, in a larger list, this share of its keys: a look-up asks the changes first, and they are in every process."""
-AGE_MAX: Final = timedelta(days=1)
-"""A file with changes is built anew by then, so that a restart has little to catch up with."""
-
-PACE_CHANGES_MIN: Final = 500_000
-PACE_CHANGES_SHARE: Final = 0.15
-"""So many changes, counted as above, and imports wait for the builder: they bound the memory of every process."""
-
-ROUND_SECONDS: Final = 2.0
-FAILED_SECONDS: Final = 60.0
-
-PATIENCE_WITHOUT_BUILDER: Final = 3
-"""A process that is no builder waits until this many times the changes have come: perhaps its machine has no worker."""
 
 _SORT_MEMORY: Final = "128MB"
 _PIECE_BYTES: Final = 4 * 1024 * 1024
 _XIPS_MAX: Final = 64
+"""Open transactions that the header of a file has room for."""
 _log = structlog.get_logger()
 
 
@@ -63,61 +43,6 @@ async def build_index(database: Database, folder: IndexFolder) -> Path | None:
         folder.keep_only(path)
         _log.info("index_built", file=path.name, keys=keys, seconds=round(time.monotonic() - began, 1))
         return path
-
-
-def is_build_due(copy: ListCopy | None, now: datetime, *, patience: int = 1) -> bool:
-    """Whether a new file is wanted; no copy means that a large list has no file that can be used."""
-    if copy is None:
-        return True
-    changes = len(copy.engine.overlay)
-    if changes > patience * _limit(copy, CHANGES_MIN, CHANGES_SHARE):
-        return True
-    table = copy.engine.table
-    return (
-        table is not None and changes > 0 and now - datetime.fromisoformat(table.header.built_at) > patience * AGE_MAX
-    )
-
-
-async def look_after_index(database: Database, standings: Standings, *, is_builder: bool) -> None:
-    """Call `keep_index` again and again, until this is cancelled."""
-    while True:
-        pause = ROUND_SECONDS
-        try:
-            await keep_index(database, standings, is_builder=is_builder)
-        except ListUnavailable:
-            pass  # whoever asks the list says so
-        except Exception as error:  # noqa: BLE001 - the edge of a task that must go on
-            # No room, or no right to write: decisions go on with the file there is, or ask PostgreSQL itself.
-            _log.warning("index_not_built", error=type(error).__name__, detail=getattr(error, "strerror", None))
-            pause = FAILED_SECONDS
-        await asyncio.sleep(pause)
-
-
-async def keep_index(database: Database, standings: Standings, *, is_builder: bool) -> None:
-    """One round of looking after the list and its index file: adopt, say how far behind it is, build where due.
-
-    Only builders adopt and are waited for by imports; others build when nobody else has for long.
-    """
-    if is_builder:
-        async with database.connection() as connection:
-            await adopt_list(connection)
-    await standings.take_newer_file()
-    await standings.catch_up()
-    copy = standings.copy
-    if is_builder and copy is not None:
-        async with database.connection() as connection:
-            await build_store.record_builder(
-                connection,
-                standings.folder.builder,
-                changes=len(copy.engine.overlay),
-                changes_max=_limit(copy, PACE_CHANGES_MIN, PACE_CHANGES_SHARE),
-            )
-    if is_build_due(copy, datetime.now(UTC), patience=1 if is_builder else PATIENCE_WITHOUT_BUILDER):
-        await build_index(database, standings.folder)
-
-
-def _limit(copy: ListCopy, least: int, share: float) -> int:
-    return max(least, int(share * copy.keys))
 
 
 async def _write_file(database: Database, folder: IndexFolder, path: Path) -> int:

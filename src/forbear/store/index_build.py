@@ -85,8 +85,9 @@ async def has_entries_beyond(connection: Connection, number: int) -> bool:
 
 
 async def add_build(connection: Connection, builder: str, mark: UUID, keys: int) -> None:
-    """Put a finished file on record."""
+    """Put a finished file on record, and forget builders that are long gone."""
     await connection.execute(_SQL["add_build"], builder, mark, keys)
+    await connection.execute(_SQL["delete_old_builders"])
 
 
 async def has_build(connection: Connection, mark: UUID) -> bool:
