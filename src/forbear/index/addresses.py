@@ -6,25 +6,28 @@ row goes to `parse_address`, one by one. Both ways give the same fingerprints, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from forbear.domain.address import Address, parse_address
 from forbear.domain.errors import InvalidAddress
 from forbear.domain.fingerprint import AddressKeys, Fingerprint, FingerprintChain, Kind
 from forbear.domain.wide_domains import WIDE_DOMAINS
 from forbear.index.kernels.addresses import (
-    HASH_START,
-    HASH_STEP,
     INVALID,
+    NAME_BYTES_MAX,
+    NAME_SLOTS,
     TEXT_BYTES,
     UNUSUAL,
     VALID,
     WIDE,
-    WIDE_SLOTS,
     cut_domains,
+    find_name,
     fold_wide,
     read_usual,
 )
@@ -33,8 +36,11 @@ from forbear.index.kernels.blake2s import DIGEST_BYTES, Bytes, Indexes, Words, h
 ASCII_SPACE = " \t\n\r\v\f"
 """What may stand around an address that is sent to, and does not belong to it."""
 
+_BLOCK_ROWS: Final = 2048
+"""Rows that go through one kernel after another together: their texts stay in the processor's cache."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Keys:
     """Fingerprints of n addresses as uint32[n, 4]: the 16 bytes of each as little-endian words.
 
@@ -43,15 +49,20 @@ class Keys:
 
     match: Words
     wide: Words
-    domain: Words
     state: Bytes
+    make_domain: Callable[[], Words] = field(repr=False)
+
+    @cached_property
+    def domain(self) -> Words:
+        """Made when first asked for: few lists have entries for whole domains."""
+        return self.make_domain()
 
     def __len__(self) -> int:
         return len(self.state)
 
     def select(self, rows: Indexes) -> Keys:
         """The keys of some rows, in their order."""
-        return Keys(self.match[rows], self.wide[rows], self.domain[rows], self.state[rows])
+        return Keys(self.match[rows], self.wide[rows], self.state[rows], lambda: self.domain[rows])
 
     @classmethod
     def of(cls, keys: Sequence[AddressKeys]) -> Keys:
@@ -60,8 +71,8 @@ class Keys:
         return cls(
             _words(b"".join(key.match for key in keys)),
             _words(b"".join(key.wide or none for key in keys)),
-            _words(b"".join(key.domain for key in keys)),
             np.array([VALID if key.wide is None else WIDE for key in keys], dtype=np.uint8),
+            lambda: _words(b"".join(key.domain for key in keys)),
         )
 
     def as_fingerprints(self) -> list[AddressKeys]:
@@ -88,126 +99,150 @@ class RowFingerprinter:
     def make_texts(self, texts: Sequence[str]) -> Keys:
         """Fingerprint addresses as they were typed."""
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-        starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
-        return self.make(np.frombuffer(b"".join(encoded), dtype=np.uint8), starts, ends)
+        lengths = np.array([len(text) for text in encoded], dtype=np.int64)
+        ends = np.cumsum(lengths)
+        return self.make(np.frombuffer(b"".join(encoded), dtype=np.uint8), ends - lengths, ends)
 
-    def make(self, data: Bytes, starts: Indexes, ends: Indexes) -> Keys:
+    def make(self, data: Bytes, starts: Indexes, ends: Indexes, *, with_domains: bool = False) -> Keys:
         """Fingerprint the addresses at `data[starts[i]:ends[i]]`; a negative start stands for no address at all.
 
-        ASCII white space around an address does not count.
+        ASCII white space around an address does not count. `with_domains` says that the fingerprints of domains will
+        be asked for: to make them at once is less work than to come back for them.
         """
-        count = len(starts)
-        texts = np.zeros((count, TEXT_BYTES), dtype=np.uint8)
-        shape = _Shape.make(count)
-        wide = self._wide_domains
-        read_usual(
-            data, starts, ends, texts, shape.lengths, shape.at, shape.wide_domain, shape.state,
-            wide.hashes, wide.names, wide.name_lengths,
-        )  # fmt: skip
-        keys = self._hash(texts, shape)
-        self._read_unusual(data, starts, ends, keys)
-        return keys
+        data = data.view()
+        data.flags.writeable = False
+        match, wide, state = _no_digests(len(starts)), _no_digests(len(starts)), np.empty(len(starts), dtype=np.uint8)
+        domain = _no_digests(len(starts) if with_domains else 0)
+        for block in self._read_blocks(data, starts, ends, state):
+            self._hash(Kind.MATCH, block.space.texts, block.space.lengths, block.usual, match[block.part])
+            if with_domains:
+                self._hash_domains(block, domain[block.part])
+            self._hash_wide(block, wide[block.part])
+        exact = self._read_unusual(data, starts, ends, state)
+        for row, own in exact.items():
+            match[row] = _words(own.match)
+            if own.wide is not None:
+                wide[row] = _words(own.wide)
 
-    def _hash(self, texts: Bytes, shape: _Shape) -> Keys:
-        count, wide = len(texts), self._wide_domains
-        keys = Keys(_no_digests(count), _no_digests(count), _no_digests(count), shape.state)
-        usual = np.flatnonzero((shape.state == VALID) | (shape.state == WIDE))
-        self._hash_into(keys.match, Kind.MATCH, texts, shape.lengths, usual)
-        others, lengths = np.zeros_like(texts), np.zeros_like(shape.lengths)
-        cut_domains(texts, shape.lengths, shape.at, usual, others, lengths)
-        self._hash_into(keys.domain, Kind.DOMAIN, others, lengths, usual)
-        with_wide = np.flatnonzero(shape.state == WIDE)
+        def make_domain() -> Words:
+            made = domain if with_domains else self._make_domains(data, starts, ends)
+            for row, own in exact.items():
+                made[row] = _words(own.domain)
+            return made
+
+        return Keys(match, wide, state, make_domain)
+
+    def _make_domains(self, data: Bytes, starts: Indexes, ends: Indexes) -> Words:
+        domain = _no_digests(len(starts))
+        for block in self._read_blocks(data, starts, ends, np.empty(len(starts), dtype=np.uint8)):
+            self._hash_domains(block, domain[block.part])
+        return domain
+
+    def _read_blocks(self, data: Bytes, starts: Indexes, ends: Indexes, state: Bytes) -> Iterator[_Block]:
+        """Read the usual rows, a block at a time; each block lies where the one before it lay."""
+        space = _Space.make(min(len(starts), _BLOCK_ROWS))
+        for first in range(0, len(starts), _BLOCK_ROWS):
+            part = slice(first, first + _BLOCK_ROWS)
+            usual, wide = read_usual(
+                data, starts[part], ends[part], state[part], space.texts, space.lengths, space.at,
+                self._wide_domains.names, space.slots, space.usual, space.wide,
+            )  # fmt: skip
+            yield _Block(part, space.usual[:usual], space.wide[:wide], space)
+
+    def _hash_domains(self, block: _Block, out: Words) -> None:
+        space = block.space
+        cut_domains(space.texts, space.lengths, space.at, block.usual, space.others, space.other_lengths)
+        self._hash(Kind.DOMAIN, space.others, space.other_lengths, block.usual, out)
+
+    def _hash_wide(self, block: _Block, out: Words) -> None:
+        space, domains = block.space, self._wide_domains
         fold_wide(
-            texts, shape.at, shape.wide_domain, with_wide, wide.mailboxes, wide.mailbox_lengths, wide.is_dotless,
-            others, lengths, shape.lengths,
+            space.texts, space.lengths, space.at, space.slots, block.wide,
+            domains.mailboxes, domains.mailbox_lengths, domains.is_dotless, space.others, space.other_lengths,
         )  # fmt: skip
-        self._hash_into(keys.wide, Kind.WIDE, others, lengths, with_wide)
-        return keys
+        self._hash(Kind.WIDE, space.others, space.other_lengths, block.wide, out)
 
-    def _hash_into(self, out: Words, kind: Kind, texts: Bytes, lengths: Bytes, rows: Indexes) -> None:
+    def _hash(self, kind: Kind, texts: Bytes, lengths: Bytes, rows: Indexes, out: Words) -> None:
         first, *later = self._midstates[kind]
-        hash_texts(texts.view(np.uint32), lengths, rows, first, out)
+        hash_texts(_blocks_of(texts), lengths, rows, first, out)
         for midstate in later:
             again = np.zeros((len(out), TEXT_BYTES // 4), dtype=np.uint32)
             again[:, :4] = out
             hash_texts(again, np.full(len(out), DIGEST_BYTES, dtype=np.uint8), rows, midstate, out)
 
-    def _read_unusual(self, data: Bytes, starts: Indexes, ends: Indexes, keys: Keys) -> None:
-        rows = np.flatnonzero(keys.state == UNUSUAL)
-        if not len(rows):
-            return
-        found = [(row, _read(data[starts[row] : ends[row]].tobytes())) for row in rows.tolist()]
-        keys.state[rows] = INVALID
-        valid = [(row, address) for row, address in found if address is not None]
-        for (row, address), own in zip(valid, self._exact.make_keys([item for _, item in valid]), strict=True):
-            keys.state[row] = VALID if address.wide is None else WIDE
-            keys.match[row] = _words(own.match)
-            keys.domain[row] = _words(own.domain)
-            if own.wide is not None:
-                keys.wide[row] = _words(own.wide)
+    def _read_unusual(self, data: Bytes, starts: Indexes, ends: Indexes, state: Bytes) -> Mapping[int, AddressKeys]:
+        """Read one by one what the kernel has left, and settle its state."""
+        rows = np.flatnonzero(state == UNUSUAL)
+        found = {row: _read(data[starts[row] : ends[row]].tobytes()) for row in rows.tolist()}
+        valid = {row: address for row, address in found.items() if address is not None}
+        state[rows] = INVALID
+        for row, address in valid.items():
+            state[row] = VALID if address.wide is None else WIDE
+        return dict(zip(valid, self._exact.make_keys(list(valid.values())), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
-    """What the first kernel finds out about each row."""
+class _Space:
+    """Room for what kernels find out about a block of rows."""
 
+    texts: Bytes
+    others: Bytes
+    """64 bytes a row, and as many behind the last, because kernels look ahead."""
     lengths: Bytes
+    other_lengths: Bytes
     at: Bytes
-    wide_domain: np.ndarray[tuple[int], np.dtype[np.uint16]]
-    state: Bytes
+    slots: npt.NDArray[np.uint16]
+    usual: Indexes
+    wide: Indexes
 
     @classmethod
-    def make(cls, count: int) -> _Shape:
-        lengths, at, state = (np.zeros(count, dtype=np.uint8) for _ in range(3))
-        return cls(lengths, at, np.zeros(count, dtype=np.uint16), state)
+    def make(cls, rows: int) -> _Space:
+        texts, others = (np.empty((rows + 1) * TEXT_BYTES, dtype=np.uint8) for _ in range(2))
+        lengths, other_lengths, at = (np.empty(rows, dtype=np.uint8) for _ in range(3))
+        usual, wide = (np.empty(rows, dtype=np.int64) for _ in range(2))
+        return cls(texts, others, lengths, other_lengths, at, np.empty(rows, dtype=np.uint16), usual, wide)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some rows that were read: which rows of the batch they are, and by their place in the block the usual ones."""
+
+    part: slice
+    usual: Indexes
+    wide: Indexes
+    space: _Space
 
 
 @dataclass(frozen=True, slots=True)
 class _WideDomains:
-    """The listed domains for the kernels: an open-addressed table of hashes, names, and mailbox domains."""
+    """The listed domains for the kernels: names in an open-addressed table, and beside each its mailbox domain."""
 
-    hashes: np.ndarray[tuple[int], np.dtype[np.uint64]]
-    names: Bytes
-    name_lengths: Bytes
-    mailboxes: Bytes
+    names: npt.NDArray[np.uint64]
+    mailboxes: npt.NDArray[np.uint64]
     mailbox_lengths: Bytes
     is_dotless: Bytes
 
     @classmethod
     def make(cls) -> _WideDomains:
-        slots = WIDE_SLOTS
-        table = cls(
-            np.zeros(slots, dtype=np.uint64),
-            np.zeros((slots, TEXT_BYTES), dtype=np.uint8),
-            np.zeros(slots, dtype=np.uint8),
-            np.zeros((slots, TEXT_BYTES), dtype=np.uint8),
-            np.zeros(slots, dtype=np.uint8),
-            np.zeros(slots, dtype=np.uint8),
-        )
+        names, mailboxes = (np.zeros((NAME_SLOTS, NAME_BYTES_MAX // 8), dtype=np.uint64) for _ in range(2))
+        table = cls(names, mailboxes, np.zeros(NAME_SLOTS, dtype=np.uint8), np.zeros(NAME_SLOTS, dtype=np.uint8))
         for name, spelling in WIDE_DOMAINS.items():
-            own = _hash_name(name)
-            slot = own % slots
-            while table.hashes[slot]:
-                slot = (slot + 1) % slots
-            table.hashes[slot] = own
-            _put_text(table.names, table.name_lengths, slot, name)
-            _put_text(table.mailboxes, table.mailbox_lengths, slot, spelling.mailbox_domain)
+            words = _pad_name(name)
+            slot = find_name(names, *words)
+            names[slot] = words
+            mailboxes[slot] = _pad_name(spelling.mailbox_domain)
+            table.mailbox_lengths[slot] = len(spelling.mailbox_domain)
             table.is_dotless[slot] = spelling.is_dotless
         return table
 
 
-def _hash_name(name: str) -> int:
-    own = int(HASH_START)
-    for byte in name.encode():
-        own = ((own ^ byte) * int(HASH_STEP)) % 2**64
-    return own
+def _pad_name(name: str) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(name.encode().ljust(NAME_BYTES_MAX, b"\0"), dtype=np.uint64)
 
 
-def _put_text(texts: Bytes, lengths: Bytes, row: int, text: str) -> None:
-    encoded = text.encode()
-    texts[row, : len(encoded)] = np.frombuffer(encoded, dtype=np.uint8)
-    lengths[row] = len(encoded)
+def _blocks_of(texts: Bytes) -> Words:
+    """Texts of 64 bytes as words: uint32[n, 16]."""
+    return texts.view(np.uint32).reshape(-1, TEXT_BYTES // 4)
 
 
 def _read(cell: bytes) -> Address | None:

@@ -21,7 +21,6 @@ from forbear.index.overlay import SPARE_SLOTS, Overlay
 from forbear.index.rules import UNSURE_CODE, RuleBook
 from forbear.index.table import Table
 
-_NEVER: Final = 255
 _NO_TABLE: Final = np.zeros((1 + SPARE_SLOTS, SLOT_WORDS), dtype=np.uint32)
 
 
@@ -60,7 +59,7 @@ class Engine:
         """Decide about a batch; compiled, without the interpreter's lock."""
         own = self._look_up(keys.match, keys.state, VALID)
         wide = self._look_up(keys.wide, keys.state, WIDE)
-        domain = self._look_up(keys.domain, keys.state, VALID if self.has_domains else _NEVER)
+        domain = self._look_up(keys.domain, keys.state, VALID) if self.has_domains else np.zeros_like(own)
         out = np.zeros(len(keys), dtype=np.uint8)
         codes, has_grant = self.book.codes(purpose, scope, policy), self.book.has_grant()
         unsure = combine(keys.state, own, wide, domain, codes, has_grant, out)
@@ -68,9 +67,8 @@ class Engine:
 
     def _look_up(self, keys: Words, state: Bytes, least_state: int) -> Words:
         numbers = np.zeros(len(keys), dtype=np.uint32)
-        if least_state != _NEVER:
-            base, slots = (_NO_TABLE, 1) if self.table is None else (self.table.slots, self.table.home_slots)
-            look_up(base, slots, *self.overlay.view(), keys, state, least_state, numbers)
+        base, slots = (_NO_TABLE, 1) if self.table is None else (self.table.slots, self.table.home_slots)
+        look_up(base, slots, *self.overlay.view(), keys, state, least_state, numbers)
         return numbers
 
 

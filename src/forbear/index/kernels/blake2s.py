@@ -1,6 +1,6 @@
 """Keyed BLAKE2s (RFC 7693) of many short texts at once, byte-equal to `hashlib.blake2s(text, digest_size=16, key=key)`.
 
-Eight texts go side by side, one in each lane: every step of the compression is the same for all of them, so the
+Sixteen texts go side by side, one in each lane: every step of the compression is the same for all of them, so the
 compiler turns it into vector instructions. A text of up to 64 bytes takes one compression, because the one of the
 key block is done beforehand.
 """
@@ -17,12 +17,12 @@ Words: TypeAlias = npt.NDArray[np.uint32]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Indexes: TypeAlias = npt.NDArray[np.int64]
 
-LANES: Final = 8
+LANES: Final = 16
 BLOCK_BYTES: Final = 64
 DIGEST_BYTES: Final = 16
 DIGEST_WORDS: Final = 4
 
-# The workspace of a compression: 30 rows of eight lanes. The numbers below are offsets of rows.
+# The workspace of a compression: 30 rows of lanes. The numbers below are offsets of rows.
 _MESSAGE, _COUNT, _LAST, _OUT, _ROWS = 8, 24, 25, 26, 30
 
 _u32 = np.uint32
@@ -107,13 +107,13 @@ def _round(v, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p):
 @njit(forceinline=True)
 def _work(s, lane):
     """One lane's ten rounds; the order of the message words is RFC 7693's SIGMA."""
-    m0, m1, m2, m3 = s[64 + lane], s[72 + lane], s[80 + lane], s[88 + lane]
-    m4, m5, m6, m7 = s[96 + lane], s[104 + lane], s[112 + lane], s[120 + lane]
-    m8, m9, m10, m11 = s[128 + lane], s[136 + lane], s[144 + lane], s[152 + lane]
-    m12, m13, m14, m15 = s[160 + lane], s[168 + lane], s[176 + lane], s[184 + lane]
-    h0, h1, h2, h3 = s[lane], s[8 + lane], s[16 + lane], s[24 + lane]
-    h4, h5, h6, h7 = s[32 + lane], s[40 + lane], s[48 + lane], s[56 + lane]
-    count, last = _u32(_IV4 ^ s[192 + lane]), _u32(_IV6 ^ s[200 + lane])
+    m0, m1, m2, m3 = s[8 * LANES + lane], s[9 * LANES + lane], s[10 * LANES + lane], s[11 * LANES + lane]
+    m4, m5, m6, m7 = s[12 * LANES + lane], s[13 * LANES + lane], s[14 * LANES + lane], s[15 * LANES + lane]
+    m8, m9, m10, m11 = s[16 * LANES + lane], s[17 * LANES + lane], s[18 * LANES + lane], s[19 * LANES + lane]
+    m12, m13, m14, m15 = s[20 * LANES + lane], s[21 * LANES + lane], s[22 * LANES + lane], s[23 * LANES + lane]
+    h0, h1, h2, h3 = s[lane], s[LANES + lane], s[2 * LANES + lane], s[3 * LANES + lane]
+    h4, h5, h6, h7 = s[4 * LANES + lane], s[5 * LANES + lane], s[6 * LANES + lane], s[7 * LANES + lane]
+    count, last = _u32(_IV4 ^ s[24 * LANES + lane]), _u32(_IV6 ^ s[25 * LANES + lane])
     v = (h0, h1, h2, h3, h4, h5, h6, h7, _IV0, _IV1, _IV2, _IV3, count, _IV5, last, _IV7)
     v = _round(v, m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15)
     v = _round(v, m14, m10, m4, m8, m9, m15, m13, m6, m1, m12, m0, m2, m11, m7, m5, m3)
@@ -132,10 +132,10 @@ def _compress(s):
     """Compress one block in every lane; the first four words of each go to the rows from `_OUT`."""
     for lane in range(LANES):
         v = _work(s, lane)
-        s[208 + lane] = _u32(s[lane] ^ v[0] ^ v[8])
-        s[216 + lane] = _u32(s[8 + lane] ^ v[1] ^ v[9])
-        s[224 + lane] = _u32(s[16 + lane] ^ v[2] ^ v[10])
-        s[232 + lane] = _u32(s[24 + lane] ^ v[3] ^ v[11])
+        s[26 * LANES + lane] = _u32(s[lane] ^ v[0] ^ v[8])
+        s[27 * LANES + lane] = _u32(s[LANES + lane] ^ v[1] ^ v[9])
+        s[28 * LANES + lane] = _u32(s[2 * LANES + lane] ^ v[2] ^ v[10])
+        s[29 * LANES + lane] = _u32(s[3 * LANES + lane] ^ v[3] ^ v[11])
 
 
 @njit(cache=True)
