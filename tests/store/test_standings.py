@@ -146,6 +146,18 @@ async def test_a_lost_connection_fails_its_flight_and_no_other(context, connecti
     assert await is_known(context, "ann@example.com")
 
 
+async def test_tables_that_are_not_there_yet_are_a_list_that_is_away(context, connection, owner):
+    await context.standings.start()
+    await context.standings.catch_up()
+    await owner.execute("ALTER TABLE entries RENAME TO entries_to_come")
+    with pytest.raises(ListUnavailable):
+        await context.standings.catch_up()
+    await owner.execute("ALTER TABLE entries_to_come RENAME TO entries")
+    moved = context.standings.moved
+    await write(context, connection, "ann@example.com")
+    await asyncio.wait_for(moved.wait(), 30)
+
+
 async def find_waiting_backend(owner) -> int:
     """The backend that waits for a lock of ours."""
     waiting = None

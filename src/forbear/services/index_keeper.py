@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -58,9 +57,12 @@ class IndexKeeper:
         """Look again and again, until this is cancelled."""
         try:
             while True:
-                # Whoever asks the list says that it is away.
-                with suppress(ListUnavailable):
+                try:
                     await self.look()
+                except ListUnavailable:
+                    pass  # whoever asks the list says so
+                except Exception as error:  # noqa: BLE001 - the edge of a task that must go on
+                    _log.warning("index_not_looked_after", error=type(error).__name__)
                 await asyncio.sleep(ROUND_SECONDS)
         finally:
             if self._building is not None:

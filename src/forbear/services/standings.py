@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from forbear.domain.errors import ListUnavailable
 from forbear.domain.keys import Keyring
 from forbear.index.addresses import RowFingerprinter
@@ -26,6 +28,8 @@ from forbear.store import feed as feed_store
 from forbear.store import index_build as build_store
 from forbear.store.feed import NOTHING_SEEN, Position, ServerIdentity
 from forbear.store.kept import KeptConnection
+
+_log = structlog.get_logger()
 
 POLL_SECONDS: Final = 1.0
 """How far a process that nobody asks may fall behind, and how soon it notices a new index file."""
@@ -169,9 +173,13 @@ class Standings:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            with suppress(ListUnavailable):
+            try:
                 await self.catch_up()
                 await self.take_newer_file()
+            except ListUnavailable:
+                pass  # whoever asks the list says so
+            except Exception as error:  # noqa: BLE001 - the edge of a task that must go on
+                _log.warning("list_not_followed", error=type(error).__name__)
 
     async def take_newer_file(self) -> None:
         """Change over to a newer index file, when there is one. Raises `ListUnavailable`.

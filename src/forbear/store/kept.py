@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 
+from forbear.domain.errors import ForbearError, ListUnavailable
 from forbear.store.database import Connection, Database
 
 
@@ -30,11 +31,17 @@ class KeptConnection:
             stack, connection = await self._take()
         try:
             yield connection
+        except ForbearError:
+            raise
         except BaseException as error:
             self._held = None
             if not _is_lost(connection):
                 connection.terminate()
             await stack.__aexit__(type(error), error, error.__traceback__)
+            if isinstance(error, asyncpg.PostgresError):
+                # Nothing that is asked here comes from outside, so the list itself is not as it should be: a restore,
+                # perhaps, that has not come to its tables yet.
+                raise ListUnavailable from error
             raise
 
     async def close(self) -> None:
