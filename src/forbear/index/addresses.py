@@ -253,7 +253,8 @@ def _read(cell: bytes) -> Address | None:
 
 
 def _words(fingerprints: bytes) -> Words:
-    return np.frombuffer(fingerprints, dtype=np.uint32).reshape(-1, DIGEST_BYTES // 4)
+    # From a bytearray it can be written to, like every other array of keys: kernels are compiled for one kind.
+    return np.frombuffer(bytearray(fingerprints), dtype=np.uint32).reshape(-1, DIGEST_BYTES // 4)
 
 
 def _no_digests(count: int) -> Words:

@@ -22,6 +22,8 @@ from forbear.index.rules import UNSURE_CODE, RuleBook
 from forbear.index.table import Table
 
 _NO_TABLE: Final = np.zeros((1 + SPARE_SLOTS, SLOT_WORDS), dtype=np.uint32)
+# Like a mapped table: kernels are compiled for one kind.
+_NO_TABLE.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True)
