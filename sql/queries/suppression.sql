@@ -51,6 +51,15 @@ WITH given AS (
                 AND grants.lifted_at IS NULL AND grants.granted_at >= entry.asserted_at
                 AND excluded.asserted_at >= grants.granted_at
         )
+        -- A wide or a domain's entry speaks about other fingerprints too, whose grants cannot be found by its own.
+        OR (
+            (entry.kind = 'domain' OR entry.wide_fingerprint IS NOT NULL)
+            AND EXISTS (
+                SELECT FROM grants
+                WHERE grants.granted_at BETWEEN entry.asserted_at AND excluded.asserted_at
+                    AND grants.channel = entry.channel AND grants.lifted_at IS NULL
+            )
+        )
     RETURNING entry.id, entry.fingerprint, entry.channel, entry.scope, entry.reason
 ), found AS MATERIALIZED (
     -- Only what stood for nothing before is `asserted`, because an undo takes that back. Renewing or widening what
@@ -102,7 +111,7 @@ ORDER BY given.place;
 
 -- name: find_rules
 -- What stands about these fingerprints on a channel: match and domain forms in $1, wide forms in $2. The first row holds no rule but a moment before the snapshot.
-SELECT NULL::bigint AS id, NULL::bytea AS key, NULL::text AS reason, NULL::text AS scope, statement_timestamp() AS at, false AS wide
+SELECT NULL::bigint AS id, NULL::bytea AS key, NULL::text AS reason, NULL::text AS scope, transaction_timestamp() AS at, false AS wide
 UNION ALL
 SELECT entry.id, entry.fingerprint, entry.reason::text, entry.scope, entry.asserted_at, false
 FROM entries AS entry
