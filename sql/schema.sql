@@ -395,6 +395,8 @@ CREATE INDEX evidence_fingerprint ON evidence USING btree (fingerprint);
 
 CREATE INDEX grants_changed_xid ON grants USING btree (changed_xid, id);
 
+CREATE INDEX grants_granted_at ON grants USING btree (granted_at);
+
 CREATE INDEX import_rows_batch_id ON import_rows USING btree (batch_id, fingerprint);
 
 CREATE INDEX scrubs_started_at ON scrubs USING btree (started_at);

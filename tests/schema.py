@@ -1,6 +1,6 @@
 """The whole schema as PostgreSQL tells it, in one form: what the migrations add up to.
 
-    python -m tests.schema      writes sql/schema.sql anew
+python -m tests.schema      writes sql/schema.sql anew
 """
 
 import asyncio
@@ -22,12 +22,17 @@ HEAD = "-- What sql/migrations add up to. Made by scripts/schema and compared by
 _OF_THE_DUMP = re.compile(r"^(?:--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(?:un)?restrict.*)\n", re.MULTILINE)
 
 
-async def dump_schema(url: str) -> str:
-    """Write out the schema of a database."""
+async def dump(url: str, *options: str) -> str:
+    """Write out a database by pg_dump."""
     binaries = await find_binaries(None)
-    command = [binaries.path("pg_dump"), "--schema-only", "--no-owner", "--no-privileges", "--dbname", url]
-    dumped = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, text=True)
-    body = _OF_THE_DUMP.sub("", dumped.stdout).replace("public.", "")
+    command = [binaries.path("pg_dump"), *options, "--dbname", url]
+    return (await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, text=True)).stdout
+
+
+async def dump_schema(url: str) -> str:
+    """Write out the schema of a database, without what differs from one dump to the next."""
+    dumped = await dump(url, "--schema-only", "--no-owner", "--no-privileges")
+    body = _OF_THE_DUMP.sub("", dumped).replace("public.", "")
     return HEAD + "\n" + re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
 
 

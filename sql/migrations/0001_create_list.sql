@@ -93,6 +93,7 @@ CREATE TABLE grants (
     changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (fingerprint, channel, scope)
 );
+CREATE INDEX grants_granted_at ON grants (granted_at);
 CREATE INDEX grants_changed_xid ON grants (changed_xid, id);
 
 -- What happened, for ever: fingerprints and ids only. The service's role may add and read, never change.

@@ -101,6 +101,15 @@ WITH given AS (
                 AND grants.lifted_at IS NULL AND grants.granted_at >= entry.asserted_at
                 AND excluded.asserted_at >= grants.granted_at
         )
+        -- A wide or a domain's entry speaks about other fingerprints too, whose grants cannot be found by its own.
+        OR (
+            (entry.kind = 'domain' OR entry.wide_fingerprint IS NOT NULL)
+            AND EXISTS (
+                SELECT FROM grants
+                WHERE grants.granted_at BETWEEN entry.asserted_at AND excluded.asserted_at
+                    AND grants.channel = entry.channel AND grants.lifted_at IS NULL
+            )
+        )
     RETURNING entry.id, entry.fingerprint, entry.channel, entry.scope, entry.reason
 ), found AS MATERIALIZED (
     SELECT coalesce(written.id, before.id) AS id, before.id IS NULL AS is_new,

@@ -49,7 +49,8 @@ class Client:
     session: ClientSession
     port: int
     key: str
-    app: Application
+    app: Application | None = None
+    """The application, where it runs in this process."""
 
     @property
     def url(self) -> str:

@@ -113,6 +113,20 @@ async def test_what_a_grant_overrode_is_renewed(context):
     assert not written.is_new
 
 
+async def test_what_is_said_again_about_a_mailbox_or_a_domain_overrides_the_grants_of_every_spelling(context):
+    mine, other = "ann@gmail.com", "a.n.n+x@gmail.com"
+    for words in (say(mine, Reason.OBJECTION), say("@gmail.com", Reason.OBJECTION)):
+        await add(context, words)
+        await add_grant(context, address=other)
+        assert not await is_refused(context, address=other)
+        (written,) = await add(context, words)
+        assert await is_refused(context, address=other)
+        assert not written.is_new
+        before = await fetch(context, "SELECT * FROM entries ORDER BY id")
+        await add(context, words)
+        assert await fetch(context, "SELECT * FROM entries ORDER BY id") == before, "nothing is renewed in vain"
+
+
 async def test_what_was_said_before_the_grant_does_not_override_it(context):
     await add(context, say())
     await add_grant(context)
