@@ -141,8 +141,9 @@ _NOTES = """
 - **Scope.** An entry blocks a send when its scope equals the send's, contains it, or lies within it: a send covers all
   that lies under its scope. A send of `*` is blocked by an entry of any scope, and an entry of `*` blocks every send.
 - **Grants.** A grant is a proven opt-in for one scope. It overrides entries that are older than itself, for sends that
-  lie within its scope. A complaint is overridden only by a grant of the complaint's very scope, a bounce by none. An
-  entry that comes after the grant blocks again. Nothing in this release makes grants; the rule stands ready.
+  lie within its scope. A complaint is overridden only by a grant of the complaint's very scope, a bounce by none, and
+  for `sharing` nothing is ever overridden. An entry that comes after the grant blocks again. Nothing in this release
+  makes grants; the rule stands ready.
 - **Other spellings** are plus-tags and Gmail's dots, for the domains in `src/forbear/domain/wide_domains.py`. Entries
   that came by `phone` or `letter` cover them too, whatever their reason, unless it is a bounce.
   `FORBEAR_WIDE_MATCHING=false` makes new entries cover the given spelling alone.
