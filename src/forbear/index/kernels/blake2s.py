@@ -22,8 +22,8 @@ BLOCK_BYTES: Final = 64
 DIGEST_BYTES: Final = 16
 DIGEST_WORDS: Final = 4
 
-# The workspace of a compression: 30 rows of lanes. The numbers below are offsets of rows.
-_MESSAGE, _COUNT, _LAST, _OUT, _ROWS = 8, 24, 25, 26, 30
+# The workspace of a compression: 34 rows of lanes. The numbers below are offsets of rows.
+_MESSAGE, _COUNT, _LAST, _OUT, _ROWS = 8, 24, 25, 26, 34
 
 _u32 = np.uint32
 _IV: Final = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
@@ -42,9 +42,8 @@ def make_midstate(key: bytes) -> Words:
     rows[0] ^= np.uint32(0x01010000 ^ (len(key) << 8) ^ DIGEST_BYTES)
     rows[_MESSAGE:_COUNT] = np.frombuffer(key.ljust(BLOCK_BYTES, b"\0"), dtype="<u4")[:, np.newaxis]
     rows[_COUNT] = BLOCK_BYTES
-    whole = np.zeros(8, dtype=np.uint32)
-    _compress_whole(space, whole)
-    return whole
+    _compress(space)
+    return rows[_OUT:, 0].copy()
 
 
 @njit(nogil=True, cache=True)
@@ -127,28 +126,16 @@ def _work(s, lane):
     return _round(v, m10, m2, m8, m4, m7, m6, m1, m5, m15, m11, m9, m14, m3, m12, m13, m0)
 
 
-@njit(forceinline=True)
+@njit(nogil=True, cache=True)
 def _compress(s):
-    """Compress one block in every lane; the first four words of each go to the rows from `_OUT`."""
+    """Compress one block in every lane; the new state goes to the rows from `_OUT`."""
     for lane in range(LANES):
         v = _work(s, lane)
         s[26 * LANES + lane] = _u32(s[lane] ^ v[0] ^ v[8])
         s[27 * LANES + lane] = _u32(s[LANES + lane] ^ v[1] ^ v[9])
         s[28 * LANES + lane] = _u32(s[2 * LANES + lane] ^ v[2] ^ v[10])
         s[29 * LANES + lane] = _u32(s[3 * LANES + lane] ^ v[3] ^ v[11])
-
-
-@njit(cache=True)
-def _compress_whole(s, out):
-    """All eight words of the first lane, as the next block needs them."""
-    v = _work(s, 0)
-    for word in range(8):
-        out[word] = s[word * LANES]
-    out[0] ^= _u32(v[0] ^ v[8])
-    out[1] ^= _u32(v[1] ^ v[9])
-    out[2] ^= _u32(v[2] ^ v[10])
-    out[3] ^= _u32(v[3] ^ v[11])
-    out[4] ^= _u32(v[4] ^ v[12])
-    out[5] ^= _u32(v[5] ^ v[13])
-    out[6] ^= _u32(v[6] ^ v[14])
-    out[7] ^= _u32(v[7] ^ v[15])
+        s[30 * LANES + lane] = _u32(s[4 * LANES + lane] ^ v[4] ^ v[12])
+        s[31 * LANES + lane] = _u32(s[5 * LANES + lane] ^ v[5] ^ v[13])
+        s[32 * LANES + lane] = _u32(s[6 * LANES + lane] ^ v[6] ^ v[14])
+        s[33 * LANES + lane] = _u32(s[7 * LANES + lane] ^ v[7] ^ v[15])

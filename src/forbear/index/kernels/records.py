@@ -81,7 +81,7 @@ def read_records(
     blank lines before that, and how many records are UNREAD. A record without a usable cell has a negative start.
     """
     records, lines, blank_lines, unread = 0, 0, 0, 0
-    place, mark = start, 0
+    place, mark = start, np.int64(0)
     while place < end:
         # All fields unquoted: delimiters, and a line end.
         last = mark + width - 1
