@@ -16,7 +16,7 @@ from forbear.index.kernels.table import SLOT_WORDS, put
 _SLOTS_AT_FIRST: Final = 1024
 _LOAD_MAX: Final = 0.5
 SPARE_SLOTS: Final = 256
-"""Slots behind the last home, for keys that are pushed beyond it; the very last one is never filled."""
+"""Slots behind the last home, at first, for keys that are pushed beyond it; the very last one is never filled."""
 
 
 class Overlay:
@@ -24,7 +24,8 @@ class Overlay:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._state = _make_table(_SLOTS_AT_FIRST), _SLOTS_AT_FIRST
+        table = np.zeros((_SLOTS_AT_FIRST + SPARE_SLOTS, SLOT_WORDS), dtype=np.uint32)
+        self._state = table, _SLOTS_AT_FIRST
         self._size = 0
 
     def __len__(self) -> int:
@@ -48,22 +49,18 @@ class Overlay:
         stored = (numbers + np.uint32(1)).astype(np.uint32)
         keys = np.ascontiguousarray(keys)
         while (new := put(table, slots, keys, stored)) < 0:
-            # Too many keys are pushed to the end; those that found room are counted by growing.
-            table, slots = self._grow(slots * 2)
+            # Too many keys are pushed beyond the last home; those that found room are counted by growing.
+            table, slots = self._grow(slots, spare=2 * (len(table) - slots))
         self._size += new
 
-    def _grow(self, slots: int) -> tuple[Words, int]:
+    def _grow(self, slots: int, spare: int = SPARE_SLOTS) -> tuple[Words, int]:
         old, _ = self._state
         filled = np.ascontiguousarray(old[old[:, 4] != 0])
         keys, stored = np.ascontiguousarray(filled[:, :4]), np.ascontiguousarray(filled[:, 4])
         while True:
-            table = _make_table(slots)
+            table = np.zeros((slots + spare, SLOT_WORDS), dtype=np.uint32)
             if put(table, slots, keys, stored) >= 0:
                 # Searches under way go on in the old table.
                 self._state, self._size = (table, slots), len(filled)
                 return self._state
-            slots *= 2
-
-
-def _make_table(slots: int) -> Words:
-    return np.zeros((slots + SPARE_SLOTS, SLOT_WORDS), dtype=np.uint32)
+            spare *= 2

@@ -172,8 +172,11 @@ def _read_header(packed: bytes) -> Header:
     content = packed[_PREFIX.size : _PREFIX.size + length]
     if magic != _MAGIC or zlib.crc32(content) != checksum:
         raise BrokenIndex("the file has no header that can be read")
-    values = json.loads(content)
-    return Header(**{**values, "origin": Origin(**values["origin"])})
+    try:
+        values = json.loads(content)
+        return Header(**{**values, "origin": Origin(**values["origin"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenIndex("the header is that of another release") from error
 
 
 def _difference(found: Origin, wanted: Origin) -> str:
