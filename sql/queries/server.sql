@@ -39,7 +39,3 @@ INSERT INTO migrations (number, name, checksum) VALUES ($1::integer, $2::text, $
 -- name: set_service_role
 -- Tell grants.sql which role the service runs as.
 SELECT set_config('forbear.service_role', $1::text, false);
-
--- name: ping
--- Whether the list can be asked.
-SELECT 1 AS answer FROM entries LIMIT 1;

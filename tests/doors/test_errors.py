@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from forbear.domain import errors
 from forbear.services.context import ScopeBook
+from forbear.services.standings import Standings
 from forbear.store.database import open_database
 from forbear.web.errors import OTHER_PROBLEMS, STATUS, from_error, word_of
 from forbear.web.server import LINE_BYTES_MAX
@@ -243,7 +244,9 @@ async def client_without_postgresql(shared_client: Client):
 
     url = "postgresql://x@127.0.0.1:1/x"
     async with open_database(url, connections_max=2, statement_timeout_seconds=1) as away:
-        context = replace(shared_client.context, database=away, scope_book=ScopeBook())
+        known = shared_client.context
+        standings = Standings(away, known.keyring, known.standings.folder.path)
+        context = replace(known, database=away, scope_book=ScopeBook(), standings=standings)
         async with serve_client(context, bootstrap._make_web_options(Settings()), shared_client.key) as client:
             yield client
 

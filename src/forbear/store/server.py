@@ -90,11 +90,6 @@ async def check_migrated(connection: Connection) -> None:
         raise Misconfigured(f"the database lacks migration {missing[0].number:04d}: run forbear migrate")
 
 
-async def ping(connection: Connection) -> None:
-    """Ask the list anything; raises when it cannot be asked."""
-    await connection.fetchval(_SQL["ping"])
-
-
 async def _applied(connection: Connection) -> dict[int, bytes]:
     return {row["number"]: row["checksum"] for row in await connection.fetch(_SQL["list_migrations"])}
 

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from forbear.domain.errors import ForbearError, ListUnavailable
 from forbear.services.context import Context
-from forbear.store import server as server_store
 from forbear.web import changes, check, links, pages, scrub_stream, scrubs, suppressions
 from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
 from forbear.web.docs import add_docs
@@ -56,10 +55,8 @@ async def _livez(_request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    """The list can be asked; 503 while it cannot."""
-    context = request.app[CONTEXT]
-    async with context.database.connection() as connection:
-        await server_store.ping(connection)
+    """The list can be asked, as every decision asks it first; 503 while it cannot, on a standby or unadopted too."""
+    await request.app[CONTEXT].standings.catch_up()
     return json_response({"status": "ready"})
 
 
