@@ -34,12 +34,14 @@ class Announcement:
         console.print("\n[bold green]Forbear is ready.[/]\n")
         console.print(f"  [bold]HTTP[/]     {self.http}  (its reference: {self.http}/docs)", markup=True)
         console.print(f"  [bold]API key[/]  {self.api_key}\n")
-        console.print("Filter the example list:\n")
+        console.print(f"Filter {'the example' if _EXAMPLE.exists() else 'a'} list:\n")
         console.print(self._curl(), style="cyan", markup=False)
         console.print("\nStop it with Ctrl-C.")
 
     def _curl(self) -> str:
         example = os.path.relpath(_EXAMPLE) if _EXAMPLE.is_relative_to(Path.cwd()) else str(_EXAMPLE)
+        if not _EXAMPLE.exists():  # an installed package brings no examples
+            example = "LIST.csv"
         lines = (
             f'curl -sS -H "Authorization: Bearer {self.api_key}" -H "Content-Type: text/csv"',
             f"--data-binary {shlex.quote(f'@{example}')}",
