@@ -195,10 +195,18 @@ async def _stage(
         rejected_by += count_refusals(chunk.rejected)
         _tell(chunk, file, on_progress, rejects)
         chunk = following
+        _heed_cancellation()
     known = {scope.name for scope in await list_scopes(context)}
     facts = {"format": file.layout.format, "rejected_by": dict(rejected_by), "new_scopes": sorted(maker.scopes - known)}
     await batch_store.set_batch_facts(held.connection, held.batch.id, {**facts, **counts})
     await batch_store.set_batch_status(held.connection, held.batch.id, BatchStatus.STAGED)
+
+
+def _heed_cancellation() -> None:
+    """Break off where somebody has asked to: a library that has its answer already may swallow the request."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _make_chunk(file: ImportFile, maker: RowMaker) -> Staged:
