@@ -22,11 +22,15 @@ import numpy as np
 from benchmarks.common.data import REASONS, Lists
 from benchmarks.common.measure import run_process
 from benchmarks.common.options import Options
-from benchmarks.common.service import POLL_SECONDS, READY_SECONDS_MAX, Service, forbear, serving
+from benchmarks.common.service import POLL_SECONDS, READY_SECONDS_MAX, Service, find_server_url, forbear, serving
+from forbear.bootstrap import set_up
+from forbear.config import read_settings
 from forbear.domain.address import CANON_VERSION, Address, parse_intake
 from forbear.domain.fingerprint import Kind
 from forbear.domain.keys import Keyring, Use
 from forbear.domain.suppression import Reason, Source, is_wide
+from forbear.local.credentials import DATABASE
+from forbear.local.lock import open_database
 from forbear.services.key_file import read_key_file
 from tests.folders import remove_home
 from tests.processes import ROOT
@@ -46,19 +50,18 @@ _EVENTS = """
 def prepare_home(options: Options, lists: Lists) -> Path:
     """The data folder, filled now where it was not yet, or where the schema has changed since."""
     home, stamp = options.stage / "home", options.stage / "home.json"
-    wanted = {"entries": options.entries, "schema": _digest_schema()}
-    made = json.loads(stamp.read_text()) if stamp.exists() else {}
-    if {name: made.get(name) for name in wanted} != wanted:
+    migrations = _digest_migrations()
+    made = json.loads(stamp.read_text()) if stamp.exists() else {"migrations": {"none": ""}}
+    # Migrations that have come since are applied by the start; one that is another now cannot be taken back.
+    if not made["migrations"].items() <= migrations.items():
         stamp.unlink(missing_ok=True)
         remove_home(home)
         home.mkdir(parents=True, mode=0o711)
         _say(f"filling {home} with {options.entries:,} entries by {options.load}, this once")
         started = perf_counter()
-        with serving(home) as service:
-            (_fill_by_import if options.load == "import" else _fill_by_copy)(service, lists)
-            asyncio.run(_vacuum(service))
+        asyncio.run(_fill(home, lists, options))
         seconds = perf_counter() - started
-        stamp.write_text(json.dumps({**wanted, "by": options.load, "seconds": seconds}))
+        stamp.write_text(json.dumps({"migrations": migrations, "by": options.load, "seconds": seconds}))
         _say(f"filled in {seconds:.0f} s")
     return home
 
@@ -84,19 +87,23 @@ def wait_for_index(folder: Path) -> Path:
     raise SystemExit(f"no index file has appeared in {folder} within {READY_SECONDS_MAX:.0f} s")
 
 
-def _fill_by_import(service: Service, lists: Lists) -> None:
+async def _fill(home: Path, lists: Lists, options: Options) -> None:
+    """Fill the list with nothing but its PostgreSQL running: nobody has to follow the changes."""
+    async with open_database(read_settings(data=home)) as opened:
+        await set_up(opened)
+        assert opened.database_url
+        if options.load == "import":
+            await asyncio.to_thread(_import_all, home, lists)
+        else:
+            await _copy_all(opened.database_url, read_key_file(opened.keys_path), lists)
+        await _vacuum(home)
+
+
+def _import_all(home: Path, lists: Lists) -> None:
     for reason in REASONS:
-        ended = run_process(
-            forbear(
-                "import", lists.entries_of(reason), "--reason", reason, "--scope", "*", "--yes", "--data", service.home
-            )
-        )
+        given = ("--reason", reason, "--scope", "*", "--yes", "--data", home)
+        ended = run_process(forbear("import", lists.entries_of(reason), *given))
         _say(f"{reason}: {ended.seconds:.0f} s")
-
-
-def _fill_by_copy(service: Service, lists: Lists) -> None:
-    ring = read_key_file(service.home / "keys.json")
-    asyncio.run(_copy_all(service.database_url, ring, lists))
 
 
 async def _copy_all(url: str, ring: Keyring, lists: Lists) -> None:
@@ -146,9 +153,9 @@ def _make_wides(ring: Keyring, addresses: list[str]) -> list[bytes | None]:
     return [None if form is None else next(made) for form in forms]
 
 
-async def _vacuum(service: Service) -> None:
+async def _vacuum(home: Path) -> None:
     """Do what autovacuum would do in the first minutes, so that no benchmark meets it."""
-    connection = await asyncpg.connect(service.server_url.replace("/postgres?", "/forbear?"))
+    connection = await asyncpg.connect(find_server_url(home, DATABASE))
     try:
         await connection.execute("VACUUM (ANALYZE) entries, events, addresses")
         await connection.execute("CHECKPOINT")
@@ -156,9 +163,9 @@ async def _vacuum(service: Service) -> None:
         await connection.close()
 
 
-def _digest_schema() -> str:
-    migrations = sorted((ROOT / "sql" / "migrations").glob("*.sql"))
-    return sha256(b"".join(path.read_bytes() for path in migrations)).hexdigest()[:16]
+def _digest_migrations() -> dict[str, str]:
+    paths = (ROOT / "sql" / "migrations").glob("*.sql")
+    return {path.name: sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
 
 
 def _say(text: str) -> None:

@@ -60,10 +60,15 @@ class Service:
     @property
     def server_url(self) -> str:
         """PostgreSQL's superuser on the same server: rivals get a database of their own beside ours."""
-        credentials, place = Credentials.find(self.home), find_place(self.home)
-        assert credentials is not None
-        assert place is not None
-        return credentials.url(SUPERUSER, place.socket, "postgres")
+        return find_server_url(self.home, "postgres")
+
+
+def find_server_url(home: Path, database: str) -> str:
+    """The URL of PostgreSQL's superuser in a data folder's server."""
+    credentials, place = Credentials.find(home), find_place(home)
+    assert credentials is not None
+    assert place is not None
+    return credentials.url(SUPERUSER, place.socket, database)
 
 
 def forbear(*arguments: object) -> list[str]:
