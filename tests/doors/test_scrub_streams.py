@@ -1,8 +1,10 @@
 """Scrubs as streams: any client, any pace, any list, and every way in which one can break off."""
 
 import asyncio
+import gzip
 import http.client
 import inspect
+import io
 import os
 import re
 import signal
@@ -13,6 +15,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import aiohttp
 import httpx
@@ -297,6 +300,44 @@ async def test_a_list_in_crumbs_passes(client: Client):
         assert await read_rest_of_answer(reader) == rows[: rows.index(gone.encode())]
 
 
+async def test_a_slow_sender_is_not_taken_for_a_dead_process(client: Client, monkeypatch):
+    monkeypatch.setattr("forbear.services.scrub._RECORD_EVERY_SECONDS", 0.02)
+    rows, _ = make_rows(2)
+    async with connected(client.port) as (reader, writer):
+        writer.write(make_head(client, len(rows) * 2) + rows)
+        scrub_id = (await read_head(reader))["Scrub-Id"]
+        # As if it had been silent for long; it is heard of again though its sender sends nothing.
+        async with client.context.database.connection() as connection:
+            sql = "UPDATE scrubs SET seen_at = seen_at - interval '1 hour' WHERE id = $1"
+            await connection.execute(sql, UUID(scrub_id))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await client.ask("GET", f"/v1/scrubs/{scrub_id}")).json["status"] != "running":  # noqa: ASYNC110 - as it says
+                await asyncio.sleep(0.02)
+
+
+async def test_a_packed_list_passes(client: Client):
+    rows, kept = make_rows(4)
+    headers = {**client.authorization, "Content-Encoding": "gzip"}
+    query = {"purpose": "marketing", "scope": "*"}
+    data = io.BytesIO(gzip.compress(rows))
+    async with client.session.post("/v1/scrubs", data=data, headers=headers, params=query) as answer:
+        assert (answer.status, len(await answer.read())) == (200, len(kept) + len(f"{GONE},x\n"))
+
+
+async def test_a_packed_list_takes_no_more_memory_than_another(web: Web, administrator: Client):
+    rows = b"email\n" + b"ann@example.com\n" * (32 * MEGABYTE // 16)
+    packed = gzip.compress(rows + rows[6:] * 3)
+    assert len(packed) < MEGABYTE
+    url, headers = f"{web.url}/v1/scrubs?{QUERY}", administrator.authorization
+    plain = await asyncio.to_thread(requests.post, url, data=rows, headers=headers, timeout=PATIENCE_SECONDS)
+    web.memory.forget_peak()
+    before = web.memory.read_peak_bytes()
+    headers = headers | {"Content-Encoding": "gzip"}
+    answer = await asyncio.to_thread(requests.post, url, data=packed, headers=headers, timeout=PATIENCE_SECONDS)
+    assert answer.content == plain.content == b"email\nann@example.com\n"
+    assert web.memory.read_peak_bytes() - before < 64 * MEGABYTE
+
+
 # What breaks off is visibly incomplete, and its record says so
 
 
@@ -428,7 +469,7 @@ async def test_no_more_scrubs_run_at_once_than_the_limit_allows(settings):
     async with open_client(settings, scrubs_at_once_max=1) as client:
         async with connected(client.port) as (reader, writer):
             writer.write(make_head(client, None) + b"6\r\nemail\n\r\n")
-            await wait_until_busy(client)
+            await wait_until_running(client)
             refused = await client.scrub(make_rows(2)[0])
             assert_problem(refused, 503, "busy")
             writer.write(b"0\r\n\r\n")
@@ -436,9 +477,10 @@ async def test_no_more_scrubs_run_at_once_than_the_limit_allows(settings):
         assert (await wait_until_free(client)).status == 200
 
 
-async def wait_until_busy(client: Client) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while (await client.scrub("email\n")).status != 503:  # noqa: ASYNC110 - it is the server's state
+async def wait_until_running(client: Client) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), client.context.database.connection() as connection:
+        sql = "SELECT count(*) FROM scrubs WHERE status = 'running'"
+        while not await connection.fetchval(sql):  # noqa: ASYNC110 - it is the server's state
             await asyncio.sleep(0.02)
 
 

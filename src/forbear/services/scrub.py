@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -38,6 +38,7 @@ BATCHES_AHEAD: Final = 3
 _FRESH_SECONDS: Final = 0.1
 """A batch that waited longer than this for its turn catches up once more before it is decided."""
 _RECORD_EVERY_SECONDS: Final = 2.0
+"""How often a record is written; one that is silent for a minute is taken for that of a process that died."""
 _log = structlog.get_logger()
 
 Sink = Callable[[Output], Awaitable[None]]
@@ -70,7 +71,6 @@ class Scrub:
     _reader: ListReader = field(init=False)
     _seen: FingerprintSet = field(init=False, default_factory=FingerprintSet)
     _writer: RowWriter = field(init=False)
-    _recorded_at: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         """Prepare to read."""
@@ -127,12 +127,13 @@ class Scrub:
         """Read ahead in one task, decide and write in this one, in the order of the list."""
         waiting: asyncio.Queue[asyncio.Task[_Batch] | None] = asyncio.Queue(BATCHES_AHEAD)
         async with _failing_together() as tasks:
+            recorder = tasks.create_task(self._record_now_and_then())
             tasks.create_task(self._read_all(source, waiting, tasks))
             while (task := await waiting.get()) is not None:
                 await sink(await self._decide(await task))
-                await self._record_now_and_then()
             if (rest := self._writer.finish(self._reader.layout)) is not None:
                 await sink(rest)
+            recorder.cancel()
 
     async def _read_all(
         self,
@@ -176,10 +177,11 @@ class Scrub:
         return self._writer.write(batch.rows, batch.keys, codes, self._reader.layout)
 
     async def _record_now_and_then(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._recorded_at > _RECORD_EVERY_SECONDS:
-            self._recorded_at = now
-            await self._record()
+        """Go on recording, also while a slow sender keeps everybody waiting."""
+        while True:
+            await asyncio.sleep(_RECORD_EVERY_SECONDS)
+            with suppress(ListUnavailable):
+                await self._record()
 
     async def _record(self, error: Mapping[str, object] | None = None) -> None:
         self.counts.blank_lines = self._reader.blank_lines
