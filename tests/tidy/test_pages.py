@@ -23,6 +23,7 @@ ABOUT_SPELLINGS = {
 }
 EXAMPLES = re.compile(r"(?:.+\.)?(?:example|test|invalid|localhost|example\.(?:com|net|org))")
 FOREIGN_PATH = re.compile(r"(?<![\w.])/(?:work|home|root|Users|mnt)/\w")
+NOT_OUR_WORDS = re.compile(r"\b(?:black|block|white|allow|deny)_?-?lists?\b", re.IGNORECASE)
 COMMAND = re.compile(r"(?:^|[`/ (])forbear ([a-z][a-z-]+)(?: ([a-z]+))?", re.MULTILINE)
 TEXTS = {".md", ".py", ".sql", ".csv", ".html", ".toml", ".sh", ".tsv", ""}
 
@@ -76,6 +77,13 @@ def test_no_address_of_anybody_stands_anywhere():
         for number, line in enumerate((ROOT / name).read_text(errors="replace").splitlines(), 1):
             for domain in pattern.findall(line):
                 assert EXAMPLES.fullmatch(domain.lower()) or domain.lower() in allowed, f"{name}:{number}: {domain}"
+
+
+def test_one_word_stands_for_one_thing():
+    for name in list_files():
+        if not name.startswith(("tests/", "docs/glossary.md")):
+            found = NOT_OUR_WORDS.search((ROOT / name).read_text(errors="replace"))
+            assert not found, f"{name}: {found[0]}"
 
 
 def test_no_path_of_a_machine_stands_anywhere():
