@@ -1,6 +1,7 @@
 """`scripts/bench NAME [options]`: measures one figure and prints it as it stands in docs/performance.md."""
 
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -31,6 +32,8 @@ def main() -> None:
             described = str(import_module(f"benchmarks.{module}").__doc__).partition("\n")[0]
             print(f"{name:<12} {described}")
         return
+    # What was started must end with us, so that the block around it gets to run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     benchmark = import_module(f"benchmarks.{BENCHMARKS[options.name]}")
     lists = prepare_lists(options)
     load_before = os.getloadavg()[0]

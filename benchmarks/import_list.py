@@ -19,7 +19,7 @@ from benchmarks.common.report import Report, Table, show_bytes
 from benchmarks.common.rivals import prepare_postgresql
 from benchmarks.common.service import Service, forbear
 
-ADDRESSES, SMALL_ADDRESSES = 500_000, 20_000
+ADDRESSES, SMALL_ADDRESSES = 200_000, 20_000
 _OPTIONS = ("--reason", "unsubscribe", "--scope", "*", "--yes")
 
 

@@ -30,6 +30,8 @@ class Options:
     load: str
     folder: Path
     is_small: bool
+    given: tuple[str, ...]
+    """The options as they were written, but for the folder."""
 
     @property
     def stage(self) -> Path:
@@ -68,4 +70,12 @@ def parse_options(arguments: Sequence[str], names: Sequence[str]) -> Options:
         load=chosen.load,
         folder=chosen.folder.absolute(),
         is_small=chosen.small,
+        given=_leave_out_folder(arguments[1:]),
     )
+
+
+def _leave_out_folder(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Leave out where the lists are kept, which is nobody's business but this machine's."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--folder")
+    return tuple(parser.parse_known_args(arguments)[1])

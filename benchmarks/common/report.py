@@ -90,8 +90,7 @@ def describe_machine() -> str:
 
 
 def _describe_command(options: Options) -> str:
-    changed = f" --take {options.take}" if options.take != options.rows else ""
-    return f"scripts/bench {options.name}{' --small' if options.is_small else ''}{changed}"
+    return " ".join(("scripts/bench", options.name, *options.given))
 
 
 def _describe_commit() -> str:
