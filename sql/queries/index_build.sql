@@ -32,18 +32,18 @@ ORDER BY scope;
 
 -- name: copy_rules
 -- All that stands, by key: place of the reason in $1 (0 for a grant) and of the scope in $2; oldest first, of equals the grant.
-SELECT rule.key, rule.reason::smallint, scope.number::integer
+SELECT rule.key, coalesce(reason.number, 0)::smallint, scope.number::integer
 FROM (
-    SELECT form.key, array_position($1::reason[], entry.reason) AS reason, entry.scope, entry.asserted_at AS at
-    FROM entries AS entry, LATERAL (VALUES (entry.fingerprint), (entry.wide_fingerprint)) AS form (key)
-    WHERE entry.lifted_at IS NULL AND form.key IS NOT NULL
+    SELECT fingerprint AS key, reason, scope, asserted_at AS at FROM entries WHERE lifted_at IS NULL
     UNION ALL
-    SELECT fingerprint, 0, scope, granted_at
-    FROM grants
-    WHERE lifted_at IS NULL
+    SELECT wide_fingerprint, reason, scope, asserted_at FROM entries
+    WHERE lifted_at IS NULL AND wide_fingerprint IS NOT NULL
+    UNION ALL
+    SELECT fingerprint, NULL, scope, granted_at FROM grants WHERE lifted_at IS NULL
 ) AS rule
+LEFT JOIN unnest($1::reason[]) WITH ORDINALITY AS reason (name, number) ON reason.name = rule.reason
 JOIN unnest($2::text[]) WITH ORDINALITY AS scope (name, number) ON scope.name = rule.scope
-ORDER BY rule.key, rule.at, rule.reason > 0, rule.reason, scope.number;
+ORDER BY rule.key, rule.at, reason.number NULLS FIRST, scope.number;
 
 -- name: has_entries_beyond
 -- Whether the list is larger than a number of rows, counted no further.
