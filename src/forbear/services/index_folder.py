@@ -55,6 +55,9 @@ class IndexFolder:
             try:
                 return path, open_table(path, self.origin(identity))
             except BrokenIndex as error:
+                if not path.exists():
+                    # A newer one has taken its place just now.
+                    return self.open_newest(identity, current=current)
                 self.refuse(path, error.detail)
         return None
 
