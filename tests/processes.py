@@ -43,6 +43,8 @@ async def running(
     """Run a program of which we read stdout, and stderr unless a file takes it; it is killed if it still runs."""
     with stderr_file.open("wb") if stderr_file else nullcontext(asyncio.subprocess.PIPE) as stderr:
         process = await asyncio.create_subprocess_exec(
+            # Whoever runs the tests in the background of a script has SIGINT ignored, and programs inherit that.
+            *("env", "--default-signal=INT"),
             *map(str, arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
