@@ -1,33 +1,22 @@
 """The promises of the design, each through real processes. P5 and P10 have their tests beside what they are about."""
 
 import asyncio
-import base64
-import contextlib
-import hashlib
 import itertools
-import os
 import re
-import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from forbear import bootstrap
-from forbear.config import Settings
 from forbear.domain.address import parse_address
 from forbear.domain.suppression import Channel, Source
-from forbear.services.api_keys import Permission, add_api_key
-from forbear.services.context import Context
-from forbear.services.scopes import add_scope
+from forbear.services.api_keys import Permission
 from forbear.services.suppression import fingerprint_keys
 from forbear.store.suppression import add_grant
 from tests.commands import run_command
 from tests.doors.callers import Client, assert_problem, fresh
-from tests.doors.test_scrub_streams import (
+from tests.doors.streams import (
     connected,
     is_complete,
     make_head,
@@ -36,68 +25,26 @@ from tests.doors.test_scrub_streams import (
     read_rest,
     wait_for_end,
 )
-from tests.folders import make_home
+from tests.leaks import find_forms, refuse_everything, use_everything
+from tests.places import (
+    MARKETING,
+    ONE_CLICK,
+    PATIENCE_SECONDS,
+    Place,
+    click,
+    find_metrics,
+    make_link,
+    make_place,
+)
 from tests.schema import dump
-from tests.webs import Web, running_cluster, running_web
 
-PATIENCE_SECONDS = 60
-ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 SECRET = "camille.lantern+autumn@gmail.com"
-MARKETING = {"purpose": "marketing", "scope": "maison/newsletter"}
-
-
-class Place:
-    """A list on a PostgreSQL of its own, and what is needed to serve it."""
-
-    def __init__(self, cluster, settings: Settings, folder: Path, context: Context, key: str):
-        self.cluster, self.settings, self.folder, self.context, self.key = cluster, settings, folder, context, key
-
-    @asynccontextmanager
-    async def serve(self, **environment: str) -> AsyncIterator[tuple[Web, Client]]:
-        """Serve it by one more web process."""
-        async with (
-            running_web(self.settings, self.folder, **environment) as web,
-            aiohttp.ClientSession(web.url, cookie_jar=aiohttp.DummyCookieJar()) as session,
-        ):
-            yield web, Client(self.context, session, int(web.url.rpartition(":")[2]), self.key)
-
-    async def kill_postgresql(self) -> None:
-        os.kill(self.cluster.pid, signal.SIGKILL)
-        await self.cluster.wait()
-        # Its children end when they find it gone; nobody may be asked any more.
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while True:
-                    async with self.context.database.connection() as connection:
-                        await connection.fetchval("SELECT 1")
-
-
-@asynccontextmanager
-async def make_place(folder: Path) -> AsyncIterator[Place]:
-    with make_home(is_fast=True) as home:
-        async with running_cluster(home) as (cluster, settings), bootstrap.open_context(settings) as context:
-            for scope in ("maison/newsletter", "maison/events", "atelier"):
-                await add_scope(context, scope, {})
-            _, key = await add_api_key(context, "administrator", permissions=Permission)
-            yield Place(cluster, settings, folder, context, key)
 
 
 @pytest.fixture
 async def place(tmp_path) -> AsyncIterator[Place]:
     async with make_place(tmp_path) as made:
         yield made
-
-
-async def make_link(client: Client, address: str) -> str:
-    """The path of somebody's unsubscribe link."""
-    answer = await client.post("/v1/links", **MARKETING, campaign="spring", addresses=[address])
-    return "/u/" + answer.json["results"][0]["unsubscribe_url"].rpartition("/")[2]
-
-
-async def click(client: Client, path: str) -> int:
-    async with client.session.post(path, data=ONE_CLICK) as answer:
-        await answer.read()
-        return answer.status
 
 
 async def test_p1_no_decision_that_begins_after_an_answer_lets_through(place: Place):
@@ -273,52 +220,6 @@ async def test_p4_suppress_wide_grant_narrow(place: Place):
         assert await client.check(*spelled) == ["suppress:objection"] * 3
 
 
-def list_forms(address: str) -> list[bytes]:
-    """The ways in which an address, or an unkeyed hash of it, could stand somewhere."""
-    match = parse_address(address).match
-    spellings = {
-        text.encode() for text in (address, address.lower(), address.upper(), match, address.partition("@")[0])
-    }
-    spellings |= {(parse_address(address).wide or match).encode()}
-    forms = set(spellings)
-    for text in spellings:
-        whole = text if b"@" in text else text + b"@gmail.com"
-        forms |= {text.hex().encode(), base64.b32encode(text).rstrip(b"=")[:-1], _quote(text)}
-        # Base64 of anything that begins with it; the last characters depend on what follows.
-        forms |= {base64.b64encode(text)[: len(text) // 3 * 4], base64.urlsafe_b64encode(text)[: len(text) // 3 * 4]}
-        for name in ("md5", "sha1", "sha256", "sha512", "blake2b", "blake2s"):
-            digest = getattr(hashlib, name)(whole).digest()
-            forms |= {digest.hex().encode(), digest.hex().upper().encode(), base64.b64encode(digest).rstrip(b"=")}
-    return sorted(forms)
-
-
-def _quote(text: bytes) -> bytes:
-    return text.replace(b"@", b"%40").replace(b"+", b"%2B")
-
-
-def find_forms(address: str, where: bytes) -> list[bytes]:
-    return [form for form in list_forms(address) if form in where]
-
-
-async def use_everything(client: Client, address: str) -> None:
-    """Make every call of the API, and click, with an address in it wherever one fits."""
-    link = await make_link(client, address)
-    await client.ask("GET", link)
-    await click(client, link)
-    await click(client, link[:-1] + ("A" if link[-1] != "A" else "B"))
-    await client.session.post(link, data={"via": "page", "note": address})
-    await client.session.post("/p/" + link[3:], data={"choice": "everything"})
-    number = await client.suppress(address, "complaint", evidence={"said": address, "from": "192.0.2.7"})
-    await client.check(address, scope="maison")
-    for choice in ("deliver", "refused", "all"):
-        await client.scrub(
-            f"email,name\n{address},{address}\n{address}\n", rows=choice, links="true", campaign="spring"
-        )
-    await client.post("/v1/explain", **MARKETING, address=address)
-    await client.post("/v1/suppressions/search", address=address)
-    await client.post(f"/v1/suppressions/{number}/lift", why=f"{address} rang up", operator="Rosa")
-
-
 async def test_p6_an_erased_address_is_nowhere_and_suppressed(place: Place):
     async with place.serve() as (web, client):
         await use_everything(client, SECRET)
@@ -419,41 +320,6 @@ async def test_p9_no_address_leaks(place: Place):
     assert len(seen) > 60
     leaks = {(form, text[max(0, text.find(form) - 80) :][:200]) for text in seen for form in find_forms(SECRET, text)}
     assert leaks == set()
-
-
-async def refuse_everything(client: Client, address: str) -> None:
-    """Ask wrongly, with an address wherever somebody could put one by mistake."""
-    for body in ({"purpose": address}, {address: 1}, {"scope": address}, {"addresses": [[address]]}):
-        await client.post("/v1/check", **{**MARKETING, "addresses": [address], **body})
-    await client.post("/v1/suppressions", suppressions=[{"address": address, address: address, "scope": address}])
-    await client.post("/v1/explain", **MARKETING, address=f"{address}, {address}")
-    await client.post("/v1/links", scope="maison", campaign=address, addresses=[address])
-    await client.post("/v1/erasures", address=f"<{address}")
-    await client.scrub(f"email\n{address},{address}\n", column=address)
-    await client.scrub(f'{address},{address}\n{address},"{address}\n', header="true")
-    await client.scrub(f"email,{address},email\n", scope=address, purpose=address)
-    for path in (f"/v1/{address}", f"/v1/scrubs/{address}", f"/v1/suppressions/{address}/lift", f"/u/{address}"):
-        # What somebody else puts into a URL is in it; what matters is that nothing repeats it.
-        async with client.session.get(
-            path, trace_request_ctx=None, headers={"Referer": f"https://x.example/{address}"}
-        ) as answer:
-            assert find_forms(address, await answer.read()) == []
-            assert find_forms(address, b"".join(b": ".join(line) for line in answer.raw_headers)) == []
-    for headers in ({"Authorization": f"Bearer {address}"}, {"User-Agent": address, "X-Forwarded-For": address}):
-        await client.ask("POST", "/v1/check", json={**MARKETING, "addresses": [address]}, headers=headers)
-
-
-def find_metrics(web: Web) -> str:
-    """Where the metrics are: they have a port of their own, which nothing announces."""
-    table = Path(f"/proc/{web.pid}/net/tcp").read_text().splitlines()[1:]
-    own = {str(link.readlink()) for link in Path(f"/proc/{web.pid}/fd").iterdir()}
-    for line in table:
-        fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in own:
-            port = int(fields[1].rpartition(":")[2], 16)
-            if not web.url.endswith(f":{port}"):
-                return f"http://127.0.0.1:{port}/metrics"
-    raise AssertionError("the metrics listen nowhere")
 
 
 async def test_p11_answers_are_honest(place: Place, tmp_path):
