@@ -1,6 +1,6 @@
 """A million rows over HTTP and by the command line against the oracle, and five million within their memory.
 
-The longest of all tests, because the oracle takes its time: about two minutes on two cores.
+The longest of all tests, because the oracle takes its time: about a minute on two idle cores.
 """
 
 import asyncio
