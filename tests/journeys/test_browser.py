@@ -97,6 +97,7 @@ async def test_reloading_an_answer_does_no_harm(page, site):
     link = site.link()
     await page.goto(link)
     await press(page, "Unsubscribe")
+    assert await heading(page) == "You are unsubscribed."
     await page.reload()
     assert await heading(page) == "You are already unsubscribed."
     assert len(await site.door.list_entries()) == 1
