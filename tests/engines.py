@@ -15,7 +15,7 @@ def read_engine(engine: Engine, keys: Iterable[Fingerprint]) -> dict[Fingerprint
     """The rule sets of those keys under which anything stands."""
     keys = list(keys)
     words = np.frombuffer(b"".join(keys), dtype=np.uint32).reshape(-1, 4)
-    numbers = engine._look_up(words, np.full(len(keys), VALID, dtype=np.uint8), VALID)
+    numbers = engine._look_up(engine.overlay.view(), words, np.full(len(keys), VALID, dtype=np.uint8), VALID)
     sets = [engine.book.rule_sets[number] for number in numbers]
     return {key: rules for key, rules in zip(keys, sets, strict=True) if rules}
 

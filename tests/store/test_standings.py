@@ -7,8 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from forbear import bootstrap
+from forbear.domain.address import parse_address
 from forbear.domain.errors import ListUnavailable
-from forbear.services import index_folder, index_keeper, standings
+from forbear.domain.suppression import BUILT_IN, Purpose
+from forbear.index.addresses import Keys
+from forbear.index.rules import DELIVER_CODE, UNSURE_CODE
+from forbear.services import index_folder, index_keeper, list_copy, standings
+from forbear.services.decision import Question, check
 from forbear.services.index_build import build_index
 from forbear.services.index_keeper import IndexKeeper, is_build_due
 from forbear.services.list_copy import ListCopy
@@ -156,6 +161,58 @@ async def test_tables_that_are_not_there_yet_are_a_list_that_is_away(context, co
     moved = context.standings.moved
     await write(context, connection, "ann@example.com")
     await asyncio.wait_for(moved.wait(), 30)
+
+
+async def test_changes_of_many_pages_are_of_one_moment(context, connection, monkeypatch):
+    """Pages of several moments would show an address without the entry that has moved from one key to another."""
+    await context.standings.catch_up()
+    await write(context, connection, *(f"person{number}@example.com" for number in range(25)))
+    (domain,) = await write(context, connection, "@closed.example", reason="manual")
+    monkeypatch.setattr(list_copy, "PAGE_ROWS", 10)
+    read_changes, pages = feed_store.read_changes, 0
+
+    async def read_and_move(*arguments, **options):
+        nonlocal pages
+        page = await read_changes(*arguments, **options)
+        pages += 1
+        if pages == 2:
+            await write(context, connection, "ann@closed.example", reason="manual")
+            await lift(connection, domain.entry_id)
+        return page
+
+    monkeypatch.setattr(feed_store, "read_changes", read_and_move)
+    question = Question(Purpose.MARKETING, "*")
+    for _ in range(3):
+        checked = await check(context, ["ann@closed.example", "bob@example.com"], question)
+        assert [verdict.reason for verdict in checked.verdicts] == ["manual", None]
+    assert pages > 4
+    await assert_equal_to_list(context, connection)
+
+
+async def test_what_an_interrupted_catch_up_has_read_decides_nothing(context, connection, monkeypatch):
+    await context.standings.catch_up()
+    people = [f"person{number}@example.com" for number in range(25)]
+    await write(context, connection, *people)
+    monkeypatch.setattr(list_copy, "PAGE_ROWS", 10)
+    read_changes, pages = feed_store.read_changes, 0
+
+    async def break_off(*arguments, **options):
+        nonlocal pages
+        pages += 1
+        if pages == 3:
+            raise ListUnavailable
+        return await read_changes(*arguments, **options)
+
+    engine = context.standings.engine
+    keys = Keys.of(context.keyring.fingerprints.email.make_keys(list(map(parse_address, people))))
+    with monkeypatch.context() as broken:
+        broken.setattr(feed_store, "read_changes", break_off)
+        with pytest.raises(ListUnavailable):
+            await context.standings.catch_up()
+        decided = engine.decide(keys, Purpose.MARKETING, "*", BUILT_IN)
+        assert len(decided.unsure) == 10
+        assert sorted(set(decided.codes.tolist())) == [DELIVER_CODE, UNSURE_CODE]
+    await assert_equal_to_list(context, connection)
 
 
 async def find_waiting_backend(owner) -> int:

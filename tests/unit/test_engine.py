@@ -76,7 +76,12 @@ def write_table(path, standing):
 
 
 def put(engine, standing):
-    engine.put(list(standing.items()), with_domains=any(key in DOMAINS for key in standing))
+    take_in(engine, list(standing.items()), with_domains=any(key in DOMAINS for key in standing))
+
+
+def take_in(engine, changes, *, with_domains=True):
+    engine.put(changes, with_domains=with_domains)
+    engine.show()
 
 
 def expect(statements, number, purpose, scope, policy):
@@ -144,7 +149,7 @@ def test_the_gravest_of_several_keys_is_named():
     engine = Engine(None, RuleBook())
     keys = CHAIN.email.make_keys([parse_address("a.nn@gmail.com")])[0]
     for rules in product([(), (Entry(Reason.UNSUBSCRIBE, "*"),), (Entry(Reason.COMPLAINT, "*"),)], repeat=3):
-        engine.put(list(zip((keys.match, keys.wide, keys.domain), rules, strict=True)), with_domains=True)
+        take_in(engine, list(zip((keys.match, keys.wide, keys.domain), rules, strict=True)))
         decided = engine.decide(FINGERPRINTER.make_texts(["a.nn@gmail.com"]), Purpose.MARKETING, "maison", BUILT_IN)
         expected = decide([rule for found in rules for rule in found], Purpose.MARKETING, "maison")
         assert decided.codes.tolist() == [code_of(expected)]
@@ -158,7 +163,7 @@ def test_fingerprints_of_domains_are_not_made_where_no_domain_is_listed():
     keys = Keys(keys.match, keys.wide, keys.state, refuse)
     engine = Engine(None, RuleBook())
     assert engine.decide(keys, Purpose.MARKETING, "*", BUILT_IN).codes.tolist() == [DELIVER_CODE]
-    engine.put([(DOMAINS[0], (Entry(Reason.MANUAL, "*"),))], with_domains=True)
+    take_in(engine, [(DOMAINS[0], (Entry(Reason.MANUAL, "*"),))])
     with pytest.raises(AssertionError, match="nobody"):
         engine.decide(keys, Purpose.MARKETING, "*", BUILT_IN)
 
@@ -166,7 +171,7 @@ def test_fingerprints_of_domains_are_not_made_where_no_domain_is_listed():
 def test_a_domain_listed_after_a_batch_was_fingerprinted_counts():
     engine = Engine(None, RuleBook())
     keys = FINGERPRINTER.make_texts(["ann@closed.example", "ann@example.com"])
-    engine.put([(CHAIN.email.make_keys([PARSED[3]])[0].domain, (Entry(Reason.MANUAL, "*"),))], with_domains=True)
+    take_in(engine, [(CHAIN.email.make_keys([PARSED[3]])[0].domain, (Entry(Reason.MANUAL, "*"),))])
     codes = engine.decide(keys, Purpose.MARKETING, "*", BUILT_IN).codes
     assert [read_code(code).reason for code in codes] == ["manual", None]
 
@@ -180,9 +185,58 @@ def test_a_rule_set_that_came_while_a_batch_was_decided_makes_it_unsure():
     assert out.tolist() == [UNSURE_CODE, UNSURE_CODE, UNSURE_CODE, 2, INVALID_CODE]
 
 
+def test_what_is_not_shown_yet_makes_its_rows_unsure_and_no_others():
+    engine, ask = Engine(None, RuleBook()), (Purpose.MARKETING, "*", BUILT_IN)
+    texts = ["ann@closed.example", "bob@closed.example", "ann@example.com", "ann+x@gmail.com"]
+    keys = FINGERPRINTER.make_texts(texts)
+    ann, bob, _, wide = CHAIN.email.make_keys([parse_address(text) for text in texts])
+    manual = (Entry(Reason.MANUAL, "*"),)
+    engine.put([(ann.match, manual)])
+    engine.put([(wide.wide, manual)])
+    assert engine.decide(keys, *ask).unsure.tolist() == [0, 3]
+    engine.put([(bob.domain, manual)], with_domains=True)
+    assert engine.decide(keys, *ask).unsure.tolist() == [0, 1, 3]
+    engine.show()
+    decided = engine.decide(keys, *ask)
+    assert [read_code(code).reason for code in decided.codes] == ["manual", "manual", None, "manual"]
+    assert len(decided.unsure) == 0
+
+
+@pytest.mark.parametrize("form", ["wide", "domain"])
+def test_a_verdict_was_true_at_one_moment(form):
+    """An entry moves from one key of an address to another and back: the address is never free of it."""
+    texts = [f"person{number}+x@gmail.com" for number in range(3000)]
+    keys = FINGERPRINTER.make_texts(texts)
+    own = CHAIN.email.make_keys([parse_address(text) for text in texts])
+    at_match = [(key.match, (Entry(Reason.MANUAL, "*"),)) for key in own]
+    off_match = [(key.match, ()) for key in own]
+    at_other = [(key, (Entry(Reason.OBJECTION, "*"),)) for key in {getattr(keys, form) for keys in own}]
+    off_other = [(key, ()) for key, _ in at_other]
+    engine, is_done = Engine(None, RuleBook()), threading.Event()
+    take_in(engine, at_match)
+
+    def move():
+        while not is_done.is_set():
+            for changes in (at_other, off_match, at_match, off_other):
+                take_in(engine, changes)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    seen, sure = set(), 0
+    while sure < 5 or len(seen) < 3:
+        decided = engine.decide(keys, Purpose.MARKETING, "*", BUILT_IN)
+        seen |= set(decided.codes.tolist())
+        sure += len(decided.unsure) < len(keys)
+        if DELIVER_CODE in seen:
+            break
+    is_done.set()
+    mover.join()
+    assert DELIVER_CODE not in seen
+
+
 def test_an_empty_batch_is_decided():
     engine = Engine(None, RuleBook())
-    engine.put([(DOMAINS[0], (Entry(Reason.MANUAL, "*"),))], with_domains=True)
+    take_in(engine, [(DOMAINS[0], (Entry(Reason.MANUAL, "*"),))])
     decided = engine.decide(FINGERPRINTER.make_texts([]), Purpose.NOTICE, "*", BUILT_IN)
     assert len(decided.codes) == len(decided.unsure) == 0
 

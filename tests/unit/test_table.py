@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from forbear.domain.suppression import Entry, Grant, Reason
 from forbear.index.kernels.addresses import VALID
-from forbear.index.kernels.table import look_up
-from forbear.index.overlay import Overlay
+from forbear.index.kernels.table import CHANGING, look_up
+from forbear.index.overlay import VERSION_MAX, Overlay, View
 from forbear.index.rules import RuleBook
 from forbear.index.table import _HEADER_BYTES, _PREFIX, BrokenIndex, Header, Origin, TableWriter, open_table
 from tests.processes import ROOT
@@ -55,9 +55,17 @@ def write(path, numbered, *, header=HEADER, keys_max=None, pieces=1):
     return path
 
 
-def find(slots, homes, overlay, asked):
+def find(slots, homes, overlay, asked, view=None):
     numbers = np.zeros(len(asked), dtype=np.uint32)
-    look_up(slots, homes, *overlay.view(), words(asked), np.full(len(asked), VALID, dtype=np.uint8), VALID, numbers)
+    look_up(
+        slots,
+        homes,
+        *(view or overlay.view()),
+        words(asked),
+        np.full(len(asked), VALID, dtype=np.uint8),
+        VALID,
+        numbers,
+    )
     return dict(zip(asked, numbers.tolist(), strict=True))
 
 
@@ -270,6 +278,8 @@ def test_the_overlay_goes_before_the_table(path, numbered, changes, others):
     table, overlay, model = open_table(write(path, numbered), ORIGIN), Overlay(), dict(numbered)
     for change in changes:
         overlay.put(words(change), np.array(list(change.values()), dtype=np.uint32))
+        assert find_in(table, [*model, *change], overlay) == model | dict.fromkeys(change, CHANGING)
+        overlay.show()
         model |= change
         assert find_in(table, [*model, *others], overlay) == dict.fromkeys(others, 0) | model
     assert len(overlay) == len({key for change in changes for key in change})
@@ -282,6 +292,7 @@ def test_an_overlay_whose_keys_crowd_in_one_place_still_finds_them(start):
     for piece in np.array_split(np.arange(len(crowd)), 5):
         chosen = [list(crowd)[place] for place in piece]
         overlay.put(words(chosen), np.array([crowd[key] for key in chosen], dtype=np.uint32))
+        overlay.show()
     assert len(overlay) == len(crowd)
     assert find(*_no_table(), overlay, list(crowd)) == crowd
 
@@ -290,6 +301,7 @@ def test_of_a_key_twice_in_one_change_the_last_counts():
     (key,) = spread(1)
     overlay = Overlay()
     overlay.put(words([key, key]), np.array([5, 7], dtype=np.uint32))
+    overlay.show()
     assert len(overlay) == 1
     assert find(*_no_table(), overlay, [key]) == {key: 7}
 
@@ -311,11 +323,47 @@ def test_whoever_searches_while_changes_come_in_finds_all_that_were_in_before():
         thread.start()
     for number, step in enumerate(steps, 1):
         overlay.put(words(step), np.full(len(step), 3, dtype=np.uint32))
+        overlay.show()
         written = number
     is_done.set()
     for thread in threads:
         thread.join()
     assert not faults
+
+
+def test_a_view_keeps_its_moment_whatever_is_put_and_shown_since():
+    old, new, more = spread(100, "old"), spread(100, "new"), spread(2000, "more")
+    overlay = Overlay()
+    overlay.put(words(old), np.full(100, 3, dtype=np.uint32))
+    overlay.show()
+    view = overlay.view()
+    for step in (old[:50], new):
+        overlay.put(words(step), np.full(len(step), 4, dtype=np.uint32))
+        overlay.show()
+        changing = dict.fromkeys([*old[:50], *new], CHANGING)
+        found = find(*_no_table(), overlay, [*old, *step], view)
+        assert found == {key: changing.get(key, 3) for key in [*old, *step]}
+    # It grows into another table, of which the view knows nothing.
+    overlay.put(words(more), np.full(len(more), 5, dtype=np.uint32))
+    overlay.show()
+    assert find(*_no_table(), overlay, more, view) == dict.fromkeys(more, 0)
+    assert find(*_no_table(), overlay, [*old, *more]) == dict.fromkeys(old[:50], 4) | dict.fromkeys(
+        old[50:], 3
+    ) | dict.fromkeys(more, 5)
+
+
+def test_versions_that_come_to_their_end_begin_again():
+    overlay, keys = Overlay(), spread(300)
+    table, slots, _ = overlay.view()
+    overlay._view = View(table, slots, VERSION_MAX - 2)
+    for number, key in enumerate(keys):
+        overlay.put(words([key]), np.array([number], dtype=np.uint32))
+        assert find(*_no_table(), overlay, [key]) == {key: CHANGING}
+        overlay.show()
+        known = keys[: number + 1]
+        assert find(*_no_table(), overlay, known) == {key: number for number, key in enumerate(known)}
+    assert overlay.view().version < 300
+    assert len(overlay) == 300
 
 
 def _no_table():

@@ -52,6 +52,7 @@ def test_nothing_is_left_to_compile_after_warming_up(tmp_path):
     table = open_table(tmp_path / "index", header.origin)
     for engine in (Engine(None, RuleBook()), Engine(table, table.book)):
         engine.put([(bytes(16), (Entry(Reason.MANUAL, EVERYTHING),))], with_domains=True)
+        engine.show()
         filter_list(engine, b'\xef\xbb\xbfann@example.com;1\r\n\r\nbob@gmail.com;2;3\n"bob ""b""""@x.example"x;4\n')
         filter_list(engine, b'email\n"ann+x@gmail.com"\nj\xc3\xb6rg@example.com\n\xff@example.com\n')
     assert compiled_kernels() == before

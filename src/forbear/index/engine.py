@@ -1,7 +1,7 @@
 """The bulk decision: a mapped table, an overlay of what has changed since, and the verdict of every rule set.
 
-It is as old as the last change that was put into it, and knows no clock: bringing it up to date before each decision
-is the business of `forbear.services.standings`.
+It is as old as the last changes that it was told to show, and knows no clock: bringing it up to date before each
+decision is the business of `forbear.services.standings`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from forbear.index.addresses import Keys
 from forbear.index.kernels.addresses import VALID, WIDE
 from forbear.index.kernels.blake2s import Bytes, Indexes, Words
 from forbear.index.kernels.table import SLOT_WORDS, combine, look_up
-from forbear.index.overlay import SPARE_SLOTS, Overlay
+from forbear.index.overlay import SPARE_SLOTS, Overlay, View
 from forbear.index.rules import UNSURE_CODE, RuleBook
 from forbear.index.table import Table
 
@@ -45,9 +45,9 @@ class Engine:
         self.has_domains = table is not None and table.has_domains
 
     def put(self, changes: Sequence[tuple[bytes, RuleSet]], *, with_domains: bool = False) -> None:
-        """Take in what stands now about each key (16 bytes); an empty rule set says that nothing does.
+        """Take in what stands now about each key (16 bytes), hidden until `show`.
 
-        `with_domains` must be set when domain entries may be among them.
+        An empty rule set says that nothing stands. `with_domains` must be set when domain entries may be among them.
         """
         if not changes:
             return
@@ -57,20 +57,30 @@ class Engine:
             self.has_domains = True
         self.overlay.put(keys, numbers)
 
+    def show(self) -> None:
+        """Decide by what was put from now on; all of it was in force at one moment."""
+        self.overlay.show()
+
     def decide(self, keys: Keys, purpose: Purpose, scope: str, policy: Policy) -> Decided:
-        """Decide about a batch; compiled, without the interpreter's lock."""
-        own = self._look_up(keys.match, keys.state, VALID)
-        wide = self._look_up(keys.wide, keys.state, WIDE)
-        domain = self._look_up(keys.domain, keys.state, VALID) if self.has_domains else np.zeros_like(own)
+        """Decide about a batch; compiled, without the interpreter's lock.
+
+        All keys of a row are looked up in one view, so that its verdict was right at one moment. A row with a key that
+        changes meanwhile is unsure.
+        """
+        # The view comes before the question for domains: whatever is in it has been counted there.
+        view = self.overlay.view()
+        own = self._look_up(view, keys.match, keys.state, VALID)
+        wide = self._look_up(view, keys.wide, keys.state, WIDE)
+        domain = self._look_up(view, keys.domain, keys.state, VALID) if self.has_domains else np.zeros_like(own)
         out = np.zeros(len(keys), dtype=np.uint8)
         codes, has_grant = self.book.codes(purpose, scope, policy), self.book.has_grant()
         unsure = combine(keys.state, own, wide, domain, codes, has_grant, out)
         return Decided(out, np.flatnonzero(out == UNSURE_CODE) if unsure else _NO_ROWS)
 
-    def _look_up(self, keys: Words, state: Bytes, least_state: int) -> Words:
+    def _look_up(self, view: View, keys: Words, state: Bytes, least_state: int) -> Words:
         numbers = np.zeros(len(keys), dtype=np.uint32)
         base, slots = (_NO_TABLE, 1) if self.table is None else (self.table.slots, self.table.home_slots)
-        look_up(base, slots, *self.overlay.view(), keys, state, least_state, numbers)
+        look_up(base, slots, *view, keys, state, least_state, numbers)
         return numbers
 
 

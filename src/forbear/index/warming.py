@@ -41,6 +41,7 @@ def warm_up() -> None:
     fingerprinter = RowFingerprinter(FingerprintChain((bytes(32), bytes(32))))
     engine = Engine(None, RuleBook())
     engine.put([(bytes(16), (Entry(Reason.UNSUBSCRIBE, EVERYTHING),))], with_domains=True)
+    engine.show()
     seen = FingerprintSet()
     # Enough to make the set grow.
     seen.add_rows(np.zeros((2000, 4), dtype=np.uint32), np.ones(2000, dtype=np.uint8))

@@ -48,11 +48,15 @@ class ListCopy:
 
     async def _read_changes(self, connection: Connection) -> None:
         page = await self._read_page(connection, None, Place(), Place())
-        until = page.snapshot
-        while not page.is_last:
-            page = await self._read_page(connection, until, page.entries, page.grants)
-        # Interrupted before this line, the same changes are read again, which does no harm.
-        self.position = until.cap(max(self.position.highest, page.entries.xid, page.grants.xid))
+        if not page.is_last:
+            # Pages of several moments would be a state of the list that never was.
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                page = await self._read_page(connection, None, Place(), Place())
+                while not page.is_last:
+                    page = await self._read_page(connection, page.snapshot, page.entries, page.grants)
+        # Interrupted before these lines, the same changes are read again, which does no harm.
+        self.position = page.snapshot.cap(max(self.position.highest, page.entries.xid, page.grants.xid))
+        self.engine.show()
 
     async def _read_page(
         self, connection: Connection, until: Position | None, entries: Place, grants: Place

@@ -1,7 +1,8 @@
 """Kernels of the tables that map a fingerprint to the number of its rule set.
 
-A slot is five words: the four of the fingerprint, and the number; number 0 stands in an empty slot of the mapped
-table, while in the overlay, where 0 is an answer, numbers are stored one higher.
+A slot of the mapped table is five words (uint32): the four of the fingerprint, and the number, 0 in an empty slot.
+A slot of the overlay is three long words (uint64): two of the fingerprint, and the version that wrote the slot above
+the number, which is stored one higher, because there 0 is an answer. Both are one word so that they are read at once.
 A fingerprint's place comes from its first four bytes, taken as a big-endian number and scaled to the table, so that
 keys in ascending order fill it from front to back. A search goes forward from there to the first empty slot.
 """
@@ -14,8 +15,14 @@ import numpy as np
 from numba import njit
 
 SLOT_WORDS: Final = 5
+OVERLAY_WORDS: Final = 3
 BLOCK_ROWS: Final = 64
+CHANGING: Final = 2**32 - 1
+"""Stands for the number of a key that has changed since its row's decision began."""
+
 _ONE: Final = np.uint64(1)
+_HALF: Final = np.uint64(32)
+_LOW: Final = np.uint64(2**32 - 1)
 
 
 @njit(forceinline=True)
@@ -39,27 +46,27 @@ def find_home(word, slots):
 
 
 @njit(forceinline=True)
-def find_number(table, slots, key, row):
-    """The number stored for a fingerprint, 0 when there is none. The table ends with an empty slot."""
-    word0, word1, word2, word3 = key[row, 0], key[row, 1], key[row, 2], key[row, 3]
-    place = find_home(word0, slots)
-    number = table[place, 4]
-    while number != 0:
-        if (
-            table[place, 0] == word0
-            and table[place, 1] == word1
-            and table[place, 2] == word2
-            and table[place, 3] == word3
-        ):
+def find_value(table, slots, key, row):
+    """What the overlay holds for a fingerprint, 0 when nothing. The table ends with an empty slot."""
+    first, second = _join(key[row, 0], key[row, 1]), _join(key[row, 2], key[row, 3])
+    place = find_home(key[row, 0], slots)
+    value = table[place, 2]
+    while value != 0:
+        if table[place, 0] == first and table[place, 1] == second:
             break
         place += _ONE
-        number = table[place, 4]
-    return number
+        value = table[place, 2]
+    return value
+
+
+@njit(forceinline=True)
+def _join(low, high):
+    return np.uint64(low) | (np.uint64(high) << _HALF)
 
 
 @njit(forceinline=True)
 def find_in_order(table, slots, key, row):
-    """The same in a table that was filled in ascending order: the search can stop at a greater key."""
+    """The number in the mapped table, 0 when there is none: filled in ascending order, it ends at a greater key."""
     word0, word1, word2, word3 = key[row, 0], key[row, 1], key[row, 2], key[row, 3]
     own = _big_endian(word0)
     place = (own * np.uint64(slots)) >> np.uint64(32)
@@ -91,32 +98,31 @@ def fill(table, slots, keys, numbers, next_free):
 
 
 @njit(nogil=True, cache=True)
-def put(table, slots, keys, numbers):
+def put(table, slots, keys, values):
     """Write or overwrite keys in any order; how many were new, or -1 - row when the table is too short for a row."""
     new = 0
     for row in range(keys.shape[0]):
+        first, second = _join(keys[row, 0], keys[row, 1]), _join(keys[row, 2], keys[row, 3])
         place = np.int64(find_home(keys[row, 0], slots))
-        while table[place, 4] != 0 and not (
-            table[place, 0] == keys[row, 0]
-            and table[place, 1] == keys[row, 1]
-            and table[place, 2] == keys[row, 2]
-            and table[place, 3] == keys[row, 3]
-        ):
+        while table[place, 2] != 0 and not (table[place, 0] == first and table[place, 1] == second):
             place += 1
         if place >= table.shape[0] - 1:
             return -1 - row
-        if table[place, 4] == 0:
+        if table[place, 2] == 0:
             new += 1
-            for word in range(4):
-                table[place, word] = keys[row, word]
-        # The number comes last: whoever searches meanwhile sees an empty slot until the key is whole.
-        table[place, 4] = numbers[row]
+            table[place, 0] = first
+            table[place, 1] = second
+        # The value comes last: whoever searches meanwhile sees an empty slot until the key is whole.
+        table[place, 2] = values[row]
     return new
 
 
 @njit(nogil=True, cache=True)
-def look_up(base, base_slots, over, over_slots, keys, state, least_state, numbers):
-    """The number of the rule set of each key whose row has at least `least_state`; the overlay is asked first."""
+def look_up(base, base_slots, over, over_slots, version, keys, state, least_state, numbers):
+    """The number of the rule set of each key whose row has at least `least_state`; the overlay is asked first.
+
+    A key that was written after the version gets `CHANGING`.
+    """
     touched = np.uint32(0)
     for start in range(0, state.shape[0], BLOCK_ROWS):
         end = min(start + BLOCK_ROWS, state.shape[0])
@@ -127,11 +133,13 @@ def look_up(base, base_slots, over, over_slots, keys, state, least_state, number
                 touched ^= base[find_home(keys[row, 0], base_slots), 4]
         for row in range(start, end):
             if state[row] >= least_state:
-                stored = find_number(over, over_slots, keys, row)
-                if stored != 0:
-                    numbers[row] = stored - np.uint32(1)
-                else:
+                value = find_value(over, over_slots, keys, row)
+                if value == 0:
                     numbers[row] = find_in_order(base, base_slots, keys, row)
+                elif (value >> _HALF) > np.uint64(version):
+                    numbers[row] = CHANGING
+                else:
+                    numbers[row] = np.uint32(value & _LOW) - np.uint32(1)
     # Handed back so that the compiler cannot leave the first loop out.
     return touched
 
@@ -148,7 +156,7 @@ def combine(state, own, wide, domain, codes, has_grant, out):
         elif one | two | three == 0:
             out[row] = 0
         elif one >= known or two >= known or three >= known or (two | three != 0 and has_grant[one] != 0):
-            # A rule set that came after this batch asked, or a grant beside an entry of another key: which of those
+            # A key that has changed since this batch asked, or a grant beside an entry of another key: which of those
             # is older cannot be told here. The exact way knows both.
             out[row] = 255
             unsure += 1
