@@ -30,6 +30,13 @@ CREATE TYPE event_action AS ENUM (
     'revoked'
 );
 
+CREATE TYPE party_kind AS ENUM (
+    'affiliate',
+    'third_party',
+    'cosponsor',
+    'processor'
+);
+
 CREATE TYPE reason AS ENUM (
     'hard_bounce',
     'erased',
@@ -145,6 +152,93 @@ CREATE TABLE campaigns (
 
 ALTER TABLE campaigns ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME campaigns_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE consents (
+    id bigint NOT NULL,
+    fingerprint bytea NOT NULL,
+    channel channel NOT NULL,
+    scope text NOT NULL,
+    wording_version text NOT NULL,
+    given_at timestamp with time zone NOT NULL,
+    source source NOT NULL,
+    origin text DEFAULT ''::text NOT NULL,
+    sealed_evidence bytea,
+    grant_id bigint,
+    batch_id bigint,
+    actor text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    withdrawn_at timestamp with time zone,
+    withdrawn_by text,
+    CONSTRAINT consents_fingerprint_check CHECK ((octet_length(fingerprint) = 16)),
+    CONSTRAINT consents_wording_version_check CHECK ((wording_version ~ '\S'::text))
+);
+
+ALTER TABLE consents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME consents_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE contact_hints (
+    contact_id bigint NOT NULL,
+    kind text NOT NULL,
+    fingerprint bytea NOT NULL,
+    CONSTRAINT contact_hints_fingerprint_check CHECK ((octet_length(fingerprint) = 16)),
+    CONSTRAINT contact_hints_kind_check CHECK ((kind = ANY (ARRAY['name'::text, 'name_postcode'::text])))
+);
+
+CREATE TABLE contact_points (
+    contact_id bigint NOT NULL,
+    channel channel NOT NULL,
+    fingerprint bytea NOT NULL,
+    canon_version smallint NOT NULL,
+    "position" smallint DEFAULT 0 NOT NULL,
+    sealed bytea,
+    given_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT contact_points_fingerprint_check CHECK ((octet_length(fingerprint) = 16))
+);
+
+CREATE TABLE contact_rows (
+    batch_id bigint NOT NULL,
+    place bigint NOT NULL,
+    external_id text NOT NULL,
+    language text,
+    country text,
+    notice_channel text,
+    sealed_name bytea,
+    channels text[] NOT NULL,
+    fingerprints bytea[] NOT NULL,
+    sealed_points bytea[] NOT NULL,
+    hint_kinds text[] NOT NULL,
+    hints bytea[] NOT NULL,
+    consents jsonb DEFAULT '[]'::jsonb NOT NULL
+);
+
+CREATE TABLE contacts (
+    id bigint NOT NULL,
+    external_id text NOT NULL,
+    language text,
+    country text,
+    notice_channel channel DEFAULT 'email'::channel NOT NULL,
+    sealed_name bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT contacts_country_check CHECK ((country ~ '^[A-Z]{2}$'::text)),
+    CONSTRAINT contacts_external_id_check CHECK (((external_id ~ '\S'::text) AND (external_id !~ '@'::text))),
+    CONSTRAINT contacts_notice_channel_check CHECK ((notice_channel = ANY (ARRAY['email'::channel, 'post'::channel])))
+);
+
+ALTER TABLE contacts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contacts_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -273,6 +367,16 @@ CREATE TABLE list_identity (
     CONSTRAINT list_identity_is_only_check CHECK (is_only)
 );
 
+CREATE TABLE logos (
+    scope text NOT NULL,
+    media_type text NOT NULL,
+    content bytea NOT NULL,
+    digest text NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT logos_content_check CHECK (((octet_length(content) >= 1) AND (octet_length(content) <= 131072))),
+    CONSTRAINT logos_media_type_check CHECK ((media_type = ANY (ARRAY['image/png'::text, 'image/svg+xml'::text])))
+);
+
 CREATE TABLE migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -280,11 +384,39 @@ CREATE TABLE migrations (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE parties (
+    id integer NOT NULL,
+    name text NOT NULL,
+    kind party_kind NOT NULL,
+    title text NOT NULL,
+    postal_address text NOT NULL,
+    products text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT parties_name_check CHECK (((name ~ '^[a-z0-9-]+$'::text) AND (name <> ALL (ARRAY['affiliate'::text, 'third-party'::text, 'cosponsor'::text, 'processor'::text])))),
+    CONSTRAINT parties_postal_address_check CHECK ((postal_address ~ '\S'::text)),
+    CONSTRAINT parties_title_check CHECK ((title ~ '\S'::text))
+);
+
+ALTER TABLE parties ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME parties_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE scopes (
     id smallint NOT NULL,
     name text NOT NULL,
     titles jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    descriptions jsonb DEFAULT '{}'::jsonb NOT NULL,
+    "position" smallint DEFAULT 0 NOT NULL,
+    is_offered boolean DEFAULT true NOT NULL,
+    look jsonb,
     CONSTRAINT scopes_name_check CHECK ((name ~ '^(\*|[a-z0-9-]+(/[a-z0-9-]+)?)$'::text))
 );
 
@@ -340,6 +472,24 @@ ALTER TABLE ONLY campaigns
 ALTER TABLE ONLY campaigns
     ADD CONSTRAINT campaigns_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY consents
+    ADD CONSTRAINT consents_fingerprint_channel_scope_wording_version_given_at_key UNIQUE (fingerprint, channel, scope, wording_version, given_at);
+
+ALTER TABLE ONLY consents
+    ADD CONSTRAINT consents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY contact_hints
+    ADD CONSTRAINT contact_hints_pkey PRIMARY KEY (contact_id, kind, fingerprint);
+
+ALTER TABLE ONLY contact_points
+    ADD CONSTRAINT contact_points_pkey PRIMARY KEY (contact_id, channel, fingerprint);
+
+ALTER TABLE ONLY contacts
+    ADD CONSTRAINT contacts_external_id_key UNIQUE (external_id);
+
+ALTER TABLE ONLY contacts
+    ADD CONSTRAINT contacts_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY entries
     ADD CONSTRAINT entries_fingerprint_channel_scope_reason_key UNIQUE (fingerprint, channel, scope, reason);
 
@@ -367,8 +517,17 @@ ALTER TABLE ONLY key_records
 ALTER TABLE ONLY list_identity
     ADD CONSTRAINT list_identity_pkey PRIMARY KEY (is_only);
 
+ALTER TABLE ONLY logos
+    ADD CONSTRAINT logos_pkey PRIMARY KEY (scope);
+
 ALTER TABLE ONLY migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY parties
+    ADD CONSTRAINT parties_id_key UNIQUE (id);
+
+ALTER TABLE ONLY parties
+    ADD CONSTRAINT parties_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY scopes
     ADD CONSTRAINT scopes_id_key UNIQUE (id);
@@ -378,6 +537,12 @@ ALTER TABLE ONLY scopes
 
 ALTER TABLE ONLY scrubs
     ADD CONSTRAINT scrubs_pkey PRIMARY KEY (id);
+
+CREATE INDEX contact_hints_fingerprint ON contact_hints USING btree (fingerprint);
+
+CREATE INDEX contact_points_fingerprint ON contact_points USING btree (fingerprint);
+
+CREATE INDEX contact_rows_batch_id ON contact_rows USING btree (batch_id, place);
 
 CREATE INDEX entries_batch_id ON entries USING btree (batch_id, id) WHERE (batch_id IS NOT NULL);
 
@@ -401,5 +566,14 @@ CREATE INDEX import_rows_batch_id ON import_rows USING btree (batch_id, fingerpr
 
 CREATE INDEX scrubs_started_at ON scrubs USING btree (started_at);
 
+ALTER TABLE ONLY contact_hints
+    ADD CONSTRAINT contact_hints_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES contacts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY contact_points
+    ADD CONSTRAINT contact_points_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES contacts(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY evidence
     ADD CONSTRAINT evidence_event_id_fkey FOREIGN KEY (event_id) REFERENCES events(id);
+
+ALTER TABLE ONLY logos
+    ADD CONSTRAINT logos_scope_fkey FOREIGN KEY (scope) REFERENCES scopes(name);
