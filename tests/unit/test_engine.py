@@ -274,6 +274,25 @@ def test_a_book_gives_each_rule_set_one_number_and_its_verdicts(rule_sets):
     assert len(book) == len({book.intern(rule_set) for rule_set in [(), *rule_sets]})
 
 
+def test_a_policy_made_at_the_place_of_another_in_memory_has_verdicts_of_its_own():
+    book = RuleBook([(Entry(Reason.SOFT_BOUNCE, "*"),)])
+    for number in range(200):
+        # The one before is gone by then, and a new one may get its address.
+        added = {Reason.SOFT_BOUNCE: frozenset({Purpose.NOTICE})} if number % 2 else {}
+        code = book.codes(Purpose.NOTICE, "*", Policy(added))[1]
+        assert bool(code != DELIVER_CODE) is bool(added)
+
+
+def test_policies_with_the_same_cells_are_one_and_cannot_be_changed():
+    cells = {Reason.SOFT_BOUNCE: frozenset({Purpose.NOTICE})}
+    policy = Policy(cells)
+    cells.clear()
+    assert {policy: 1}[Policy({Reason.SOFT_BOUNCE: frozenset({Purpose.NOTICE})})] == 1
+    assert policy != BUILT_IN
+    with pytest.raises(TypeError):
+        policy.added[Reason.MANUAL] = frozenset()
+
+
 @given(rule_sets=st.lists(st.lists(entries | grants, max_size=5).map(tuple), max_size=12))
 def test_a_book_comes_back_from_json_with_the_same_numbers(rule_sets):
     book = RuleBook(rule_sets)

@@ -173,9 +173,18 @@ DELIVER: Final = Verdict(Outcome.DELIVER)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The decision table as this installation uses it: the built-in cells plus those it adds."""
+    """The decision table as this installation uses it: the built-in cells plus those it adds.
+
+    A value: two with the same cells are equal and hash alike, and whoever has one cannot change it.
+    """
 
     added: Mapping[Reason, frozenset[Purpose]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "added", MappingProxyType(dict(self.added)))
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.added.items()))
 
     def blocked(self, entry: Entry) -> frozenset[Purpose]:
         """The purposes that this entry blocks within its scope."""

@@ -67,7 +67,7 @@ class RuleBook:
         self._lock = threading.Lock()
         self.rule_sets: list[RuleSet] = [()]
         self._numbers: dict[RuleSet, int] = {(): NOTHING}
-        self._codes: dict[tuple[Purpose, str, int], Bytes] = {}
+        self._codes: dict[tuple[Purpose, str, Policy], Bytes] = {}
         self._has_grant = np.zeros(1, dtype=np.uint8)
         for rule_set in rule_sets:
             self.intern(rule_set)
@@ -89,7 +89,7 @@ class RuleBook:
 
     def codes(self, purpose: Purpose, scope: str, policy: Policy) -> Bytes:
         """For each number the code of its verdict; covers at least the numbers given so far."""
-        key = purpose, scope, id(policy)
+        key = purpose, scope, policy
         known = self._codes.get(key)
         if known is None or len(known) < len(self.rule_sets):
             start = 0 if known is None else len(known)
