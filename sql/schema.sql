@@ -16,6 +16,13 @@ CREATE TYPE channel AS ENUM (
     'post'
 );
 
+CREATE TYPE confirmation_kind AS ENUM (
+    'subscribe',
+    'return',
+    'change_email',
+    'lift_bounce'
+);
+
 CREATE TYPE entry_kind AS ENUM (
     'match',
     'domain'
@@ -28,6 +35,15 @@ CREATE TYPE event_action AS ENUM (
     'undone',
     'granted',
     'revoked'
+);
+
+CREATE TYPE message_status AS ENUM (
+    'waiting',
+    'sending',
+    'delivered',
+    'refused',
+    'withheld',
+    'given_up'
 );
 
 CREATE TYPE party_kind AS ENUM (
@@ -159,6 +175,17 @@ ALTER TABLE campaigns ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE confirmations (
+    id uuid NOT NULL,
+    kind confirmation_kind NOT NULL,
+    fingerprint bytea NOT NULL,
+    sealed bytea NOT NULL,
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    closes_at timestamp with time zone NOT NULL,
+    confirmed_at timestamp with time zone,
+    CONSTRAINT confirmations_fingerprint_check CHECK ((octet_length(fingerprint) = 16))
+);
+
 CREATE TABLE consents (
     id bigint NOT NULL,
     fingerprint bytea NOT NULL,
@@ -244,6 +271,13 @@ ALTER TABLE contacts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE counters (
+    key bytea NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    number integer NOT NULL,
+    CONSTRAINT counters_key_check CHECK ((octet_length(key) = 16))
 );
 
 CREATE TABLE entries (
@@ -384,6 +418,35 @@ CREATE TABLE migrations (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE outbox (
+    id bigint NOT NULL,
+    mark uuid NOT NULL,
+    kind text NOT NULL,
+    status message_status DEFAULT 'waiting'::message_status NOT NULL,
+    fingerprint bytea,
+    sealed bytea,
+    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    give_up_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    holder uuid,
+    is_offered boolean DEFAULT false NOT NULL,
+    code smallint,
+    ended_at timestamp with time zone,
+    CONSTRAINT outbox_ended_is_empty CHECK (((ended_at IS NULL) = ((sealed IS NOT NULL) AND (fingerprint IS NOT NULL)))),
+    CONSTRAINT outbox_ended_says_how CHECK (((ended_at IS NULL) = (status = ANY (ARRAY['waiting'::message_status, 'sending'::message_status])))),
+    CONSTRAINT outbox_fingerprint_check CHECK ((octet_length(fingerprint) = 16))
+);
+
+ALTER TABLE outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE parties (
     id integer NOT NULL,
     name text NOT NULL,
@@ -472,6 +535,9 @@ ALTER TABLE ONLY campaigns
 ALTER TABLE ONLY campaigns
     ADD CONSTRAINT campaigns_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY confirmations
+    ADD CONSTRAINT confirmations_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY consents
     ADD CONSTRAINT consents_fingerprint_channel_scope_wording_version_given_at_key UNIQUE (fingerprint, channel, scope, wording_version, given_at);
 
@@ -489,6 +555,9 @@ ALTER TABLE ONLY contacts
 
 ALTER TABLE ONLY contacts
     ADD CONSTRAINT contacts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY counters
+    ADD CONSTRAINT counters_pkey PRIMARY KEY (key);
 
 ALTER TABLE ONLY entries
     ADD CONSTRAINT entries_fingerprint_channel_scope_reason_key UNIQUE (fingerprint, channel, scope, reason);
@@ -523,6 +592,12 @@ ALTER TABLE ONLY logos
 ALTER TABLE ONLY migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY outbox
+    ADD CONSTRAINT outbox_mark_key UNIQUE (mark);
+
+ALTER TABLE ONLY outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY parties
     ADD CONSTRAINT parties_id_key UNIQUE (id);
 
@@ -538,11 +613,17 @@ ALTER TABLE ONLY scopes
 ALTER TABLE ONLY scrubs
     ADD CONSTRAINT scrubs_pkey PRIMARY KEY (id);
 
+CREATE INDEX confirmations_closes_at ON confirmations USING btree (closes_at);
+
+CREATE INDEX confirmations_fingerprint ON confirmations USING btree (fingerprint);
+
 CREATE INDEX contact_hints_fingerprint ON contact_hints USING btree (fingerprint);
 
 CREATE INDEX contact_points_fingerprint ON contact_points USING btree (fingerprint);
 
 CREATE INDEX contact_rows_batch_id ON contact_rows USING btree (batch_id, place);
+
+CREATE INDEX counters_began_at ON counters USING btree (began_at);
 
 CREATE INDEX entries_batch_id ON entries USING btree (batch_id, id) WHERE (batch_id IS NOT NULL);
 
@@ -563,6 +644,12 @@ CREATE INDEX grants_changed_xid ON grants USING btree (changed_xid, id);
 CREATE INDEX grants_granted_at ON grants USING btree (granted_at);
 
 CREATE INDEX import_rows_batch_id ON import_rows USING btree (batch_id, fingerprint);
+
+CREATE INDEX outbox_due_at ON outbox USING btree (due_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX outbox_ended_at ON outbox USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX outbox_fingerprint ON outbox USING btree (fingerprint) WHERE (ended_at IS NULL);
 
 CREATE INDEX scrubs_started_at ON scrubs USING btree (started_at);
 
