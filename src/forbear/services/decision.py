@@ -25,6 +25,7 @@ from forbear.domain.suppression import (
     Entry,
     Grant,
     Outcome,
+    Policy,
     Purpose,
     Rule,
     RuleSet,
@@ -32,6 +33,7 @@ from forbear.domain.suppression import (
     decide,
 )
 from forbear.index.addresses import Keys
+from forbear.index.engine import Decided, Engine
 from forbear.index.kernels.addresses import INVALID as NO_ADDRESS
 from forbear.index.kernels.blake2s import Bytes
 from forbear.index.rules import INVALID_CODE, code_of, read_code
@@ -41,8 +43,12 @@ from forbear.store import suppression as suppression_store
 from forbear.store.suppression import FoundRule
 
 INVALID: Final = Verdict(Outcome.INVALID, "invalid_address")
-_IN_BULK_FROM: Final = 100
-"""From this many addresses on, kernels in a thread are quicker than the interpreter, and the event loop stays free."""
+IN_BULK_FROM: Final = 100
+"""From this many addresses on a decision is one in bulk: it works in a thread, and the event loop stays free.
+
+Fewer are decided on the loop's own thread, on purpose: that takes some microseconds, and a thread is not even reached
+in that time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class Coded:
 async def check(context: Context, addresses: Sequence[str], question: Question) -> Checked:
     """Decide about addresses as they were typed; one that is none gets the verdict `invalid`."""
     await require_question(context, question)
-    if len(addresses) < _IN_BULK_FROM:
+    if len(addresses) < IN_BULK_FROM:
         return await decide_all(context, [read_address(address) for address in addresses], question)
     keys = await asyncio.to_thread(context.standings.fingerprinter.make_texts, addresses)
     coded = await decide_rows(context, keys, question)
@@ -114,14 +120,21 @@ async def decide_caught_up(context: Context, keys: Keys, question: Question) -> 
         codes = np.full(len(keys), INVALID_CODE, dtype=np.uint8)
         unsure = np.flatnonzero(keys.state != NO_ADDRESS)
     else:
-        ask = (keys, question.purpose, question.scope, context.options.policy)
-        is_small = len(keys) < _IN_BULK_FROM
-        decided = engine.decide(*ask) if is_small else await asyncio.to_thread(engine.decide, *ask)
+        ask = (engine, keys, question, context.options.policy)
+        is_small = len(keys) < IN_BULK_FROM
+        decided = ask_engine(*ask) if is_small else await asyncio.to_thread(ask_engine, *ask)
         codes, unsure = decided.codes, decided.unsure
     if len(unsure):
         exact = await decide_exactly(context, keys.select(unsure).as_fingerprints(), question)
         codes[unsure] = [code_of(verdict) for verdict in exact.verdicts]
     return codes
+
+
+def ask_engine(engine: Engine, keys: Keys, question: Question, policy: Policy) -> Decided:
+    """The verdicts of a batch by the engine. Raises RuntimeError for one in bulk on the thread of an event loop."""
+    if len(keys) >= IN_BULK_FROM and _is_loop_here():
+        raise RuntimeError("a decision in bulk would hold up the event loop")
+    return engine.decide(keys, question.purpose, question.scope, policy)
 
 
 async def decide_exactly(context: Context, keys: Sequence[AddressKeys], question: Question) -> Checked:
@@ -141,6 +154,14 @@ def read_address(text: str) -> Address | None:
         return parse_address(text)
     except InvalidAddress:
         return None
+
+
+def _is_loop_here() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _read_codes(codes: Bytes) -> list[Verdict]:
