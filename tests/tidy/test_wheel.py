@@ -56,7 +56,7 @@ from forbear.store.queries import sql_folder
 from forbear.store.server import read_migrations
 from forbear.web.rendering import make_renderer
 import forbear, forbear.cli
-print(forbear.__file__, sql_folder(), len(read_migrations()), len(make_renderer().templates.list_templates()))
+print(forbear.__file__, sql_folder(), len(read_migrations()), len(make_renderer().templates["fr"].list_templates()))
 """
     words = run(sys.executable, "-c", code, folder=tmp_path, PYTHONPATH=str(installed), PYTHONSAFEPATH="1").split()
     assert [Path(word).is_relative_to(installed) for word in words[:2]] == [True, True]

@@ -14,6 +14,7 @@ from forbear.domain.address import Address, mask_address, parse_intake
 from forbear.domain.errors import BrokenToken, InvalidAddress, NothingToUndo
 from forbear.domain.suppression import EVERYTHING, Outcome, Purpose, Reason, Source
 from forbear.domain.tokens import LinkToken, UndoToken, read_link_token, read_undo_token, write_undo_token
+from forbear.language import ENGLISH
 from forbear.services import decision, scopes, suppression
 from forbear.services.context import Context
 from forbear.services.decision import Question
@@ -38,6 +39,20 @@ class LinkView:
     brand: str
     list_title: str
     scope: str
+    language: str
+    """What the person is spoken to in."""
+
+    @property
+    def kind(self) -> str:
+        """Which sentences fit: `everything`, `brand` or `topic`."""
+        if self.is_everything:
+            return "everything"
+        return "topic" if self.brand and "/" in self.scope else "brand"
+
+    @property
+    def name(self) -> str:
+        """The name of the brand, or of whatever else the link is about."""
+        return self.brand or self.list_title
 
     @property
     def is_everything(self) -> bool:
@@ -63,13 +78,22 @@ class Undone:
     is_back: bool
 
 
-async def view_link(context: Context, token: str) -> LinkView:
-    """Read a link without doing anything. Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`."""
-    return await _view(context, read_link_token(context.keyring, token))
+async def view_link(context: Context, token: str, *, accepted: str = ENGLISH) -> LinkView:
+    """Read a link without doing anything. Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`.
+
+    `accepted` is the language that the browser asks for, for who has not told us theirs.
+    """
+    return await _view(context, read_link_token(context.keyring, token), accepted)
 
 
 async def opt_out(
-    context: Context, token: str, choice: Choice, *, source: Source, evidence: Mapping[str, object]
+    context: Context,
+    token: str,
+    choice: Choice,
+    *,
+    source: Source,
+    evidence: Mapping[str, object],
+    accepted: str = ENGLISH,
 ) -> OptOut:
     """Apply a link's opt-out; committed when this returns.
 
@@ -78,7 +102,7 @@ async def opt_out(
     """
     link = read_link_token(context.keyring, token)
     # What the answer shows is read first: once the opt-out is committed, nothing may fail that would hide it.
-    view = await _view(context, link)
+    view = await _view(context, link, accepted)
     reason, scope = (Reason.UNSUBSCRIBE, link.scope) if choice is Choice.LIST else (Reason.OBJECTION, EVERYTHING)
     proof = {**evidence, "campaign": link.campaign, "link_scope": link.scope, "link_made": link.minted.isoformat()}
     assertion = Assertion(
@@ -92,7 +116,7 @@ async def opt_out(
     return OptOut(view, choice, not done.is_new, undo_token)
 
 
-async def undo(context: Context, token: str, undo_token: str) -> Undone:
+async def undo(context: Context, token: str, undo_token: str, *, accepted: str = ENGLISH) -> Undone:
     """Take back what one answer did, once and within its window.
 
     Raises `NothingToUndo` when the window has passed, it was undone already, or somebody has opted the address
@@ -102,7 +126,7 @@ async def undo(context: Context, token: str, undo_token: str) -> Undone:
     permission = read_undo_token(context.keyring, undo_token, link.address)
     if context.now() > permission.until:
         raise NothingToUndo
-    view = await _view(context, link)
+    view = await _view(context, link, accepted)
     async with context.database.transaction() as connection:
         undone = await suppression_store.undo_events(connection, permission.events, actor=ACTOR)
     if not undone:
@@ -121,13 +145,14 @@ def _address_of(link: LinkToken) -> Address:
     return target
 
 
-async def _view(context: Context, link: LinkToken) -> LinkView:
+async def _view(context: Context, link: LinkToken, accepted: str) -> LinkView:
     known = await scopes.find_scopes(context)
     brand_name = link.scope.partition("/")[0]
     brand, own = known.get(brand_name), known.get(link.scope)
     return LinkView(
         masked_address=mask_address(link.address),
-        brand=scopes.title_of(brand) if brand is not None and brand_name != EVERYTHING else "",
-        list_title=scopes.title_of(own) if own is not None else link.scope,
+        brand=scopes.title_of(brand, accepted) if brand is not None and brand_name != EVERYTHING else "",
+        list_title=scopes.title_of(own, accepted) if own is not None else link.scope,
         scope=link.scope,
+        language=accepted,
     )

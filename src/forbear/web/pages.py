@@ -25,6 +25,8 @@ from forbear.web.metrics import OPT_OUTS, UNKNOWN_KEYS
 from forbear.web.rendering import (
     RENDERER,
     RETRY_AFTER_SECONDS,
+    accepted_language,
+    make_path,
     make_renderer,
     render_page,
     render_text,
@@ -35,6 +37,8 @@ ONE_CLICK_ANSWER: Final = "You are unsubscribed."
 """The same whether it was done now or before; nobody reads it but machines."""
 UNSUBSCRIBE: Final = "unsubscribe"
 PREFERENCES: Final = "preferences"
+_AGAIN: Final = {PREFERENCES: "/p/{}"}
+"""Where to try again what a route could not do; elsewhere it is the link's first page."""
 _KEPT_FOR_EVER: Final = "public, max-age=31536000, immutable"
 _log = structlog.get_logger()
 
@@ -56,7 +60,7 @@ def add_pages(app: web.Application) -> None:
 async def show_unsubscribe(request: web.Request) -> web.Response:
     """Show whose link it is, what would be left, and one button."""
     token = _token_of(request)
-    view = await unsubscribe.view_link(request.app[CONTEXT], token)
+    view = await unsubscribe.view_link(request.app[CONTEXT], token, accepted=accepted_language(request))
     return render_page(request, "unsubscribe.html", token=token, view=view)
 
 
@@ -76,10 +80,11 @@ async def unsubscribe_now(request: web.Request) -> web.Response:
 async def undo_opt_out(request: web.Request) -> web.Response:
     """Take back what one answer did, with the token that this answer handed out."""
     context, token = request.app[CONTEXT], _token_of(request)
-    view = await unsubscribe.view_link(context, token)
+    accepted = accepted_language(request)
+    view = await unsubscribe.view_link(context, token, accepted=accepted)
     fields = (await read_click(request)).fields
     try:
-        undone = await unsubscribe.undo(context, token, fields.get("undo", ""))
+        undone = await unsubscribe.undo(context, token, fields.get("undo", ""), accepted=accepted)
     except (NothingToUndo, BrokenToken):
         return render_page(request, "nothing_to_undo.html", status=HTTPStatus.CONFLICT, token=token, view=view)
     return render_page(request, "undone.html", token=token, view=undone.view, undone=undone)
@@ -102,7 +107,10 @@ async def choose(request: web.Request) -> web.Response:
 
 
 async def _opt_out(request: web.Request, choice: Choice, source: Source, evidence: Mapping[str, object]) -> OptOut:
-    done = await unsubscribe.opt_out(request.app[CONTEXT], _token_of(request), choice, source=source, evidence=evidence)
+    context, accepted = request.app[CONTEXT], accepted_language(request)
+    done = await unsubscribe.opt_out(
+        context, _token_of(request), choice, source=source, evidence=evidence, accepted=accepted
+    )
     OPT_OUTS.labels(source.value).inc()
     return done
 
@@ -113,7 +121,7 @@ def _show_opt_out(request: web.Request, done: OptOut) -> web.Response:
 
 async def _ask_for_choice(request: web.Request, *, is_missing: bool) -> web.Response:
     token = _token_of(request)
-    view = await unsubscribe.view_link(request.app[CONTEXT], token)
+    view = await unsubscribe.view_link(request.app[CONTEXT], token, accepted=accepted_language(request))
     status = HTTPStatus.UNPROCESSABLE_ENTITY if is_missing else HTTPStatus.OK
     return render_page(request, "preferences.html", status=status, token=token, view=view, is_missing=is_missing)
 
@@ -183,7 +191,7 @@ def _answer_unavailable(request: web.Request, error: Exception) -> web.Response:
         status=HTTPStatus.SERVICE_UNAVAILABLE,
         token=_token_of(request),
         is_reading=request.method != hdrs.METH_POST,
-        leads_to_preferences=route == PREFERENCES,
+        again_path=make_path(request, _AGAIN.get(route or "", "/u/{}"), _token_of(request)),
     )
     page.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
     return page
