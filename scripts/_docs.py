@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from forbear.cli import app
 from forbear.config import SECRETS, Settings, name_variable
+from forbear.domain.party import Party, PartyKind
 from forbear.domain.suppression import EVERYTHING, Entry, Grant, Outcome, Purpose, Reason, Source, decide, is_wide
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,24 +135,47 @@ block, the verdict names the reason that stands highest here. `FORBEAR_ALSO_BLOC
 | reason | {" | ".join(Purpose)} | a later grant overrides it | covers other spellings |
 | --- | {"--- | " * len(Purpose)}--- | --- |
 """
-    return head + "".join(_write_rows()) + _NOTES
+    return head + "".join(_write_rows()) + _NOTES.format(kinds="".join(_write_kinds()))
 
 
 _NOTES = """
 - **Scope.** An entry blocks a send when its scope equals the send's, contains it, or lies within it: a send covers all
   that lies under its scope. A send of `*` is blocked by an entry of any scope, and an entry of `*` blocks every send.
 - **Grants.** A grant is a proven opt-in for one scope. It overrides entries that are older than itself, for sends that
-  lie within its scope. A complaint is overridden only by a grant of the complaint's very scope, a bounce by none, and
-  for `sharing` nothing is ever overridden. An entry that comes after the grant blocks again. Nothing in this release
-  makes grants; the rule stands ready.
+  lie within its scope. A complaint is overridden only by a grant of the complaint's very scope, a bounce by none. For
+  `sharing` it overrides nothing, unless its scope is about sharing (below). An entry that comes after the grant blocks
+  again.
 - **Other spellings** are plus-tags and Gmail's dots, for the domains in `src/forbear/domain/wide_domains.py`. Entries
   that came by `phone` or `letter` cover them too, whatever their reason, unless it is a bounce.
   `FORBEAR_WIDE_MATCHING=false` makes new entries cover the given spelling alone.
 - **Whole domains.** An entry for `@example.com` blocks every address at that very domain, not at its subdomains.
-- **Sharing.** A verdict for `sharing` is the list's answer only: nobody has said no. Whether there is a basis for
-  handing the data over is for whoever asks to know.
+- **Sharing, to whom.** A question for `sharing` may name a party. A `no_sharing` is then about the party when its scope
+  overlaps the send's, or is `sharing`, `sharing/KIND` or `sharing/NAME`:
+
+{kinds}
+  What is needed is a basis that no `no_sharing` about the party came after. Without one the verdict is `suppress`
+  with the reason `no_basis`, which stands behind every other reason. A later grant in a scope that overrides takes
+  older `no_sharing` entries out of the way, and no entry of another reason.
+- **Sharing, without a party.** The verdict is the list's answer only: nobody has said no, in any scope of `sharing`
+  or in one that overlaps the send's.
 - **Time.** No entry ends by itself.
 """
+
+
+def _write_kinds() -> Iterator[str]:
+    yield "  | kind of party | needs a grant in | older `no_sharing` is overridden by a grant in |\n"
+    yield "  | --- | --- | --- |\n"
+    for kind in PartyKind:
+        if kind is PartyKind.PROCESSOR:
+            yield f"  | `{kind}` | is no question: it works on our behalf | |\n"
+        else:
+            party = Party("NAME", kind)
+            needed = _list_scopes(party.basis_scopes) or "nothing"
+            yield f"  | `{kind}` | {needed} | {_list_scopes(party.opt_in_scopes)} |\n"
+
+
+def _list_scopes(scopes: Iterable[str]) -> str:
+    return " or ".join(f"`{scope}`" for scope in sorted(scopes, reverse=True))
 
 
 def _write_rows() -> Iterator[str]:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from forbear.domain.errors import InvalidInput
+from forbear.domain.party import Party, PartyKind, is_sharing_scope
 
 
 class Channel(StrEnum):
@@ -88,6 +89,13 @@ def check_scope(scope: str) -> str:
     """Give the scope back, or raise `InvalidInput` when it is not `*`, a brand, or a topic of a brand."""
     if len(scope) > SCOPE_LENGTH_MAX or not _SCOPE.fullmatch(scope):
         raise InvalidInput("a scope is '*', a brand such as 'maison', or a topic such as 'maison/newsletter'")
+    return scope
+
+
+def check_send_scope(scope: str) -> str:
+    """The same for the scope of a message, which is never one of the scopes about who may be told."""
+    if is_sharing_scope(check_scope(scope)):
+        raise InvalidInput("no message is sent in a scope of 'sharing'; name the party, and the brand of the data")
     return scope
 
 
@@ -170,6 +178,11 @@ class Verdict:
 
 DELIVER: Final = Verdict(Outcome.DELIVER)
 
+NO_BASIS: Final = "no_basis"
+"""The reason of a verdict that no entry is behind: nobody has said no, but this party needs an opt-in."""
+
+_WITHOUT_BASIS: Final = Verdict(Outcome.SUPPRESS, NO_BASIS)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -197,38 +210,83 @@ class Policy:
 BUILT_IN: Final = Policy()
 
 
-def decide(rules: Sequence[Rule], purpose: Purpose, scope: str, policy: Policy = BUILT_IN) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class _Send:
+    """What is asked about, in one piece."""
+
+    purpose: Purpose
+    scope: str
+    party: Party | None
+
+
+def decide(
+    rules: Sequence[Rule], purpose: Purpose, scope: str, policy: Policy = BUILT_IN, party: Party | None = None
+) -> Verdict:
     """Decide whether a message of this purpose and scope may go to an address about which `rules` stand.
 
     An entry blocks when its reason blocks the purpose and its scope overlaps the send's, unless a grant that
-    came later covers the whole of the send and overrides that kind of entry. A grant is an opt-in to messages: it
-    never speaks for sharing. Of several that block, the gravest
+    came later covers the whole of the send and overrides that kind of entry. Of several that block, the gravest
     reason (the order of `Reason`) is named.
+
+    For `sharing` with a party it decides whether that party may be told. A grant is an opt-in to messages unless its
+    scope is about sharing: only such a one overrides, and nothing but a `no_sharing`. Without a party the answer is
+    the list's alone, and any choice against sharing blocks. Raises `InvalidInput` for a party where none can be.
     """
+    send = _Send(purpose, scope, _check_party(party, purpose))
     blocking = [
         (position, rule)
         for position, rule in enumerate(rules)
         if isinstance(rule, Entry)
         and purpose in policy.blocked(rule)
-        and overlaps(rule.scope, scope)
-        and not (purpose is not Purpose.SHARING and _is_overridden(rule, rules[position + 1 :], scope))
+        and _is_about(rule, send)
+        and not _is_overridden(rule, rules[position + 1 :], send)
     ]
-    if not blocking:
-        return DELIVER
-    position, entry = min(blocking, key=lambda found: _GRAVITY[found[1].reason])
-    return Verdict(Outcome.SUPPRESS, entry.reason.value, position)
+    if blocking:
+        position, entry = min(blocking, key=lambda found: _GRAVITY[found[1].reason])
+        return Verdict(Outcome.SUPPRESS, entry.reason.value, position)
+    return DELIVER if party is None or _has_basis(rules, party, send) else _WITHOUT_BASIS
 
 
 _GRAVITY: Final = MappingProxyType({reason: place for place, reason in enumerate(Reason)})
 
 
-def _is_overridden(entry: Entry, later: Iterable[Rule], send_scope: str) -> bool:
+def _check_party(party: Party | None, purpose: Purpose) -> Party | None:
+    if party is not None and purpose is not Purpose.SHARING:
+        raise InvalidInput("a party is named with the purpose 'sharing' only")
+    if party is not None and party.kind is PartyKind.PROCESSOR:
+        raise InvalidInput("a processor works on our behalf: ask for the purpose of the message")
+    return party
+
+
+def _is_about(entry: Entry, send: _Send) -> bool:
+    """Whether the scope of an entry speaks about this send, and about this party."""
+    if send.purpose is Purpose.SHARING and entry.reason is Reason.NO_SHARING and is_sharing_scope(entry.scope):
+        return send.party is None or entry.scope in send.party.scopes
+    return overlaps(entry.scope, send.scope)
+
+
+def _is_overridden(entry: Entry, later: Iterable[Rule], send: _Send) -> bool:
     """Whether a later grant takes this entry out of the way of this send."""
-    for rule in later:
-        if not isinstance(rule, Grant) or not lies_within(send_scope, rule.scope):
-            continue
-        if entry.reason in _OVERRIDDEN_BY_GRANT:
-            return True
-        if entry.reason is Reason.COMPLAINT and entry.scope == rule.scope:
-            return True
-    return False
+    grants = (rule for rule in later if isinstance(rule, Grant))
+    if send.purpose is Purpose.SHARING:
+        if send.party is None or entry.reason is not Reason.NO_SHARING:
+            return False
+        opt_ins = send.party.opt_in_scopes
+        return any(opt_in.scope in opt_ins for opt_in in grants)
+    return any(
+        entry.reason in _OVERRIDDEN_BY_GRANT or (entry.reason is Reason.COMPLAINT and entry.scope == opt_in.scope)
+        for opt_in in grants
+        if lies_within(send.scope, opt_in.scope)
+    )
+
+
+def _has_basis(rules: Iterable[Rule], party: Party, send: _Send) -> bool:
+    """Whether the party needs no opt-in, or one stands that no `no_sharing` came after."""
+    needed = party.basis_scopes
+    has_one = not needed
+    for rule in rules:
+        if isinstance(rule, Grant):
+            has_one = has_one or rule.scope in needed
+        elif rule.reason is Reason.NO_SHARING and _is_about(rule, send):
+            has_one = not needed
+    return has_one
