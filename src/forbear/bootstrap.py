@@ -74,7 +74,7 @@ async def set_up(settings: Settings) -> list[str]:
         await server_store.check_server(connection)
         applied = await server_store.migrate(connection, _role_of(service_url))
         await prepare_keys(connection, settings.keys_path, _now())
-        await scope_store.add_scope(connection, EVERYTHING, {})
+        await scope_store.add_scope(connection, EVERYTHING)
         await adopt_list(connection)
     return applied
 

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from forbear.domain.fingerprint import Kind
+from forbear.domain.party import PartyKind
 from forbear.domain.suppression import Channel, Reason, Source
 from forbear.services.suppression import suppress
 from forbear.store.queries import load_queries, sql_folder
@@ -26,6 +27,7 @@ async def test_the_migrations_add_up_to_the_schema(settings):
         ("reason", list(Reason)),
         ("source", list(Source)),
         ("entry_kind", [Kind.MATCH, Kind.DOMAIN]),
+        ("party_kind", list(PartyKind)),
     ],
 )
 async def test_enums_are_the_same_in_sql_and_python(connection, name, words):

@@ -31,14 +31,18 @@ class Options:
 
 @dataclass(slots=True)
 class ScopeBook:
-    """The registered scopes as last read. Scopes are never deleted, so a name that was there is there."""
+    """The scopes as last read. None is ever deleted, so a name that was there is there."""
 
     scopes: Mapping[str, Scope] = field(default_factory=dict)
+    """The registered ones."""
+    names: frozenset[str] = frozenset()
+    """Those, and the ones about sharing."""
     read_at: datetime | None = None
 
-    def fill(self, scopes: Iterable[Scope], now: datetime) -> None:
+    def fill(self, scopes: Iterable[Scope], now: datetime, about_sharing: Iterable[str] = ()) -> None:
         """Take what was just read."""
         self.scopes, self.read_at = {scope.name: scope for scope in scopes}, now
+        self.names = frozenset((*self.scopes, *about_sharing))
 
     def is_stale(self, now: datetime) -> bool:
         """Whether titles may have changed since."""

@@ -16,12 +16,13 @@ from typing import BinaryIO, Final, Protocol
 from forbear.domain.address import CANON_VERSION
 from forbear.domain.errors import Busy, InvalidImport, InvalidInput
 from forbear.domain.export_form import name_keys
+from forbear.domain.party import is_sharing_scope
 from forbear.domain.suppression import Reason
 from forbear.services.batches import Held, Progress, discard_held, get_batch, hold_batch
 from forbear.services.context import Context
 from forbear.services.import_file import ImportFile, Rejected, RowMaker, RowRules, Staged, count_refusals
 from forbear.services.index_keeper import wait_for_builders
-from forbear.services.scopes import add_scope, list_scopes, require_scopes
+from forbear.services.scopes import add_scope, find_unregistered, require_scopes
 from forbear.store import Connection
 from forbear.store import batch as batch_store
 from forbear.store import import_rows as import_store
@@ -196,8 +197,10 @@ async def _stage(
         _tell(chunk, file, on_progress, rejects)
         chunk = following
         _heed_cancellation()
-    known = {scope.name for scope in await list_scopes(context)}
-    facts = {"format": file.layout.format, "rejected_by": dict(rejected_by), "new_scopes": sorted(maker.scopes - known)}
+    unknown = await find_unregistered(context, maker.scopes)
+    # A choice about a party that is not registered here stands all the same.
+    new_scopes = sorted(name for name in unknown if not is_sharing_scope(name))
+    facts = {"format": file.layout.format, "rejected_by": dict(rejected_by), "new_scopes": new_scopes}
     await batch_store.set_batch_facts(held.connection, held.batch.id, {**facts, **counts})
     await batch_store.set_batch_status(held.connection, held.batch.id, BatchStatus.STAGED)
 

@@ -9,6 +9,7 @@ from datetime import date
 from forbear.domain.address import Address
 from forbear.domain.errors import InvalidInput
 from forbear.domain.fingerprint import Fingerprint
+from forbear.domain.suppression import check_send_scope
 from forbear.domain.tokens import (
     CAMPAIGN_BYTES_MAX,
     ONE_CLICK,
@@ -59,7 +60,7 @@ class LinkMaker:
 async def open_link_maker(context: Context, scope: str, campaign: str) -> LinkMaker:
     """Prepare for making the links of a campaign. Raises `UnknownScope`, or `InvalidInput` for a campaign's name."""
     check_campaign(campaign)
-    known = await require_scopes(context, {scope})
+    known = await require_scopes(context, {check_send_scope(scope)})
     campaign_number = 0
     if campaign and context.options.mail_domain:
         async with context.database.connection() as connection:
