@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from forbear.domain.address import parse_address
 from forbear.domain.fingerprint import FingerprintChain
+from forbear.domain.party import Party, PartyKind
 from forbear.domain.suppression import BUILT_IN, DELIVER, Entry, Grant, Outcome, Policy, Purpose, Reason, decide
 from forbear.index.addresses import Keys, RowFingerprinter
 from forbear.index.engine import Engine
@@ -46,8 +47,19 @@ MATCHES = sorted({keys.match for keys in OWN})
 WIDES = sorted({keys.wide for keys in OWN if keys.wide})
 DOMAINS = sorted({keys.domain for keys in OWN})
 
-entries = st.builds(Entry, st.sampled_from(Reason), st.sampled_from(SCOPES))
-grants = st.builds(Grant, st.sampled_from(SCOPES))
+# With scopes about sharing, which nobody sends in.
+STANDING = [*SCOPES, "sharing", "sharing/third-party", "sharing/broker", "sharing/gala"]
+PARTIES = [
+    Party("salon", PartyKind.AFFILIATE),
+    Party("broker", PartyKind.THIRD_PARTY),
+    Party("gala", PartyKind.COSPONSOR),
+]
+QUESTIONS = [
+    *((purpose, scope, None) for purpose, scope in product(Purpose, SCOPES)),
+    *((Purpose.SHARING, scope, party) for scope, party in product(SCOPES[:2], PARTIES)),
+]
+entries = st.builds(Entry, st.sampled_from(Reason), st.sampled_from(STANDING))
+grants = st.builds(Grant, st.sampled_from(STANDING))
 statements = st.one_of(
     st.tuples(st.sampled_from(MATCHES), entries | grants),
     st.tuples(st.sampled_from(MATCHES), entries),
@@ -84,28 +96,28 @@ def take_in(engine, changes, *, with_domains=True):
     engine.show()
 
 
-def expect(statements, number, purpose, scope, policy):
+def expect(statements, number, *question):
     """The verdict about one address from all that stands about it, in order; None where there is no address."""
     keys = KEYS_OF.get(number)
     if keys is None:
         return INVALID_CODE
     rules = [rule for key, rule in statements if key in (keys.match, keys.wide, keys.domain)]
-    return code_of(decide(rules, purpose, scope, policy))
+    return code_of(decide(rules, *question))
 
 
 def assert_right(engine, statements, policy=BUILT_IN):
     """Every code is the verdict's, but for addresses with a grant beside an entry under another key."""
     keys = FINGERPRINTER.make_texts(ADDRESSES)
     standing = gather(statements)
-    for purpose, scope in product(Purpose, SCOPES):
-        decided = engine.decide(keys, purpose, scope, policy)
+    for purpose, scope, party in QUESTIONS:
+        decided = engine.decide(keys, purpose, scope, policy, party)
         for number, code in enumerate(decided.codes.tolist()):
             own = KEYS_OF.get(number)
             has_grant = own is not None and any(isinstance(rule, Grant) for rule in standing.get(own.match, ()))
             if has_grant and (own.wide in standing or own.domain in standing):
                 assert code == UNSURE_CODE
             else:
-                assert code == expect(statements, number, purpose, scope, policy)
+                assert code == expect(statements, number, purpose, scope, policy, party)
         assert decided.unsure.tolist() == np.flatnonzero(decided.codes == UNSURE_CODE).tolist()
 
 
@@ -153,6 +165,26 @@ def test_the_gravest_of_several_keys_is_named():
         decided = engine.decide(FINGERPRINTER.make_texts(["a.nn@gmail.com"]), Purpose.MARKETING, "maison", BUILT_IN)
         expected = decide([rule for found in rules for rule in found], Purpose.MARKETING, "maison")
         assert decided.codes.tolist() == [code_of(expected)]
+
+
+def test_nobody_about_whom_nothing_stands_may_be_shared_with_a_party_that_needs_a_basis():
+    engine, keys = Engine(None, RuleBook()), FINGERPRINTER.make_texts(["ann@example.com", "a.nn@gmail.com", "none"])
+    for party, expected in zip(PARTIES, ["deliver", "no_basis", "no_basis"], strict=True):
+        decided = engine.decide(keys, Purpose.SHARING, "*", BUILT_IN, party)
+        assert [read_code(code).reason or "deliver" for code in decided.codes[:2]] == [expected] * 2
+        assert decided.codes[2] == INVALID_CODE
+        assert len(decided.unsure) == 0
+
+
+def test_a_basis_is_that_of_the_address_and_not_lacking_at_its_other_keys():
+    engine, text = Engine(None, RuleBook()), "a.nn@gmail.com"
+    own = CHAIN.email.make_keys([parse_address(text)])[0]
+    take_in(engine, [(own.match, (Grant("sharing/broker"),)), (own.wide, ())])
+    decided = engine.decide(FINGERPRINTER.make_texts([text]), Purpose.SHARING, "*", BUILT_IN, PARTIES[1])
+    assert decided.codes.tolist() == [DELIVER_CODE]
+    take_in(engine, [(own.match, ()), (own.wide, (Entry(Reason.NO_SHARING, "sharing"),))])
+    decided = engine.decide(FINGERPRINTER.make_texts([text]), Purpose.SHARING, "*", BUILT_IN, PARTIES[1])
+    assert [read_code(code).reason for code in decided.codes] == ["no_sharing"]
 
 
 def test_fingerprints_of_domains_are_not_made_where_no_domain_is_listed():

@@ -232,7 +232,7 @@ def decide(
     scope is about sharing: only such a one overrides, and nothing but a `no_sharing`. Without a party the answer is
     the list's alone, and any choice against sharing blocks. Raises `InvalidInput` for a party where none can be.
     """
-    send = _Send(purpose, scope, _check_party(party, purpose))
+    send = _Send(purpose, scope, check_party(party, purpose))
     blocking = [
         (position, rule)
         for position, rule in enumerate(rules)
@@ -250,7 +250,8 @@ def decide(
 _GRAVITY: Final = MappingProxyType({reason: place for place, reason in enumerate(Reason)})
 
 
-def _check_party(party: Party | None, purpose: Purpose) -> Party | None:
+def check_party(party: Party | None, purpose: Purpose) -> Party | None:
+    """Give the party back, or raise `InvalidInput` where a question of this purpose cannot be about it."""
     if party is not None and purpose is not Purpose.SHARING:
         raise InvalidInput("a party is named with the purpose 'sharing' only")
     if party is not None and party.kind is PartyKind.PROCESSOR:

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from forbear.domain.party import Party
 from forbear.domain.suppression import Policy, Purpose, RuleSet
 from forbear.index.addresses import Keys
 from forbear.index.kernels.addresses import VALID, WIDE
@@ -61,7 +62,7 @@ class Engine:
         """Decide by what was put from now on; all of it was in force at one moment."""
         self.overlay.show()
 
-    def decide(self, keys: Keys, purpose: Purpose, scope: str, policy: Policy) -> Decided:
+    def decide(self, keys: Keys, purpose: Purpose, scope: str, policy: Policy, party: Party | None = None) -> Decided:
         """Decide about a batch; compiled, without the interpreter's lock.
 
         All keys of a row are looked up in one view, so that its verdict was right at one moment. A row with a key that
@@ -73,7 +74,7 @@ class Engine:
         wide = self._look_up(view, keys.wide, keys.state, WIDE)
         domain = self._look_up(view, keys.domain, keys.state, VALID) if self.has_domains else np.zeros_like(own)
         out = np.zeros(len(keys), dtype=np.uint8)
-        codes, has_grant = self.book.codes(purpose, scope, policy), self.book.has_grant()
+        codes, has_grant = self.book.codes(purpose, scope, policy, party), self.book.has_grant()
         unsure = combine(keys.state, own, wide, domain, codes, has_grant, out)
         return Decided(out, np.flatnonzero(out == UNSURE_CODE) if unsure else _NO_ROWS)
 

@@ -12,8 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from forbear.domain.party import Party
 from forbear.domain.suppression import (
     DELIVER,
+    NO_BASIS,
     Entry,
     Grant,
     Outcome,
@@ -31,20 +33,23 @@ NOTHING: Final = 0
 """The number of the empty rule set."""
 
 DELIVER_CODE: Final = 0
+NO_BASIS_CODE: Final = 252
 DUPLICATE_CODE: Final = 253
 INVALID_CODE: Final = 254
 UNSURE_CODE: Final = 255
-"""Codes of a verdict in bulk: 0 delivers, 253 stood earlier in the same list, 254 is no address, 255 must be asked
-exactly. Those between are 1 and the place of the reason in `Reason`, so that the smaller of two is the graver."""
+"""Codes of a verdict in bulk: 0 delivers, 252 has no basis (which only a question about a party needs), 253 stood
+earlier in the same list, 254 is no address, 255 must be asked exactly. Those between are 1 and the place of the reason
+in `Reason`, so that the smaller of two is the graver."""
 
 _REASONS: Final = tuple(Reason)
 _VERDICTS: Final = (DELIVER, *(Verdict(Outcome.SUPPRESS, reason.value) for reason in _REASONS))
-_CODES: Final = {reason.value: code for code, reason in enumerate(_REASONS, 1)}
+_CODES: Final = {reason.value: code for code, reason in enumerate(_REASONS, 1)} | {NO_BASIS: NO_BASIS_CODE}
+_WITHOUT_BASIS: Final = Verdict(Outcome.SUPPRESS, NO_BASIS)
 
 
 def read_code(code: int) -> Verdict:
-    """The verdict behind a code between 0 and the number of reasons."""
-    return _VERDICTS[code]
+    """The verdict behind a code between 0 and the number of reasons, or behind `NO_BASIS_CODE`."""
+    return _WITHOUT_BASIS if code == NO_BASIS_CODE else _VERDICTS[code]
 
 
 def settle_order(rules: Sequence[Rule]) -> RuleSet:
@@ -67,7 +72,7 @@ class RuleBook:
         self._lock = threading.Lock()
         self.rule_sets: list[RuleSet] = [()]
         self._numbers: dict[RuleSet, int] = {(): NOTHING}
-        self._codes: dict[tuple[Purpose, str, Policy], Bytes] = {}
+        self._codes: dict[tuple[Purpose, str, Policy, Party | None], Bytes] = {}
         self._has_grant = np.zeros(1, dtype=np.uint8)
         for rule_set in rule_sets:
             self.intern(rule_set)
@@ -87,13 +92,13 @@ class RuleBook:
                     self.rule_sets.append(settled)
             return number
 
-    def codes(self, purpose: Purpose, scope: str, policy: Policy) -> Bytes:
+    def codes(self, purpose: Purpose, scope: str, policy: Policy, party: Party | None = None) -> Bytes:
         """For each number the code of its verdict; covers at least the numbers given so far."""
-        key = purpose, scope, policy
+        key = purpose, scope, policy, party
         known = self._codes.get(key)
         if known is None or len(known) < len(self.rule_sets):
             start = 0 if known is None else len(known)
-            new = [code_of(decide(rules, purpose, scope, policy)) for rules in self.rule_sets[start:]]
+            new = [code_of(decide(rules, purpose, scope, policy, party)) for rules in self.rule_sets[start:]]
             known = np.concatenate([known if known is not None else _no_bytes(), np.array(new, dtype=np.uint8)])
             self._codes[key] = known
         return known

@@ -19,8 +19,8 @@ import numpy as np
 from forbear.domain.address import Address, parse_address
 from forbear.domain.errors import InvalidAddress, InvalidInput
 from forbear.domain.fingerprint import AddressKeys, Fingerprint
+from forbear.domain.party import Party
 from forbear.domain.suppression import (
-    DELIVER,
     Channel,
     Entry,
     Grant,
@@ -30,6 +30,8 @@ from forbear.domain.suppression import (
     Rule,
     RuleSet,
     Verdict,
+    check_party,
+    check_send_scope,
     decide,
 )
 from forbear.index.addresses import Keys
@@ -53,11 +55,15 @@ in that time.
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be sent: a decision is always about a purpose, a scope and a channel."""
+    """What is to be sent: a decision is always about a purpose, a scope and a channel.
+
+    One about sharing may name a party; what the verdict then is, tells `decide`.
+    """
 
     purpose: Purpose
     scope: str
     channel: Channel = Channel.EMAIL
+    party: Party | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,11 @@ async def decide_all(context: Context, addresses: Sequence[Address | None], ques
 
 
 async def require_question(context: Context, question: Question) -> None:
-    """Refuse a question about an unregistered scope, or about a channel that is not served."""
+    """Refuse a question about an unregistered scope or one in which nothing is sent, or a party where none can be."""
     if question.channel is not Channel.EMAIL:
         raise InvalidInput(f"the channel {question.channel.value!r} is not served yet; 'email' is")
+    check_send_scope(question.scope)
+    check_party(question.party, question.purpose)
     await require_scopes(context, {question.scope})
 
 
@@ -134,17 +142,15 @@ def ask_engine(engine: Engine, keys: Keys, question: Question, policy: Policy) -
     """The verdicts of a batch by the engine. Raises RuntimeError for one in bulk on the thread of an event loop."""
     if len(keys) >= IN_BULK_FROM and _is_loop_here():
         raise RuntimeError("a decision in bulk would hold up the event loop")
-    return engine.decide(keys, question.purpose, question.scope, policy)
+    return engine.decide(keys, question.purpose, question.scope, policy, question.party)
 
 
 async def decide_exactly(context: Context, keys: Sequence[AddressKeys], question: Question) -> Checked:
     """Decide about fingerprints by asking PostgreSQL for all that stands about them, in one statement."""
     as_of, rule_sets = await _find_rule_sets(context, keys, question.channel)
-    policy = context.options.policy
-    verdicts = [
-        decide(rules, question.purpose, question.scope, policy) if (rules := rule_sets.get(key.match)) else DELIVER
-        for key in keys
-    ]
+    ask = (question.purpose, question.scope, context.options.policy, question.party)
+    of_nothing = decide((), *ask)
+    verdicts = [decide(rules, *ask) if (rules := rule_sets.get(key.match)) else of_nothing for key in keys]
     return Checked(as_of, verdicts)
 
 

@@ -12,7 +12,7 @@ import orjson
 from forbear.domain.address import Address
 from forbear.domain.errors import BrokenToken, KeyNotAtHand
 from forbear.domain.keys import Use
-from forbear.domain.suppression import DELIVER, Channel, Entry, Grant, Purpose, Verdict, decide
+from forbear.domain.suppression import NO_BASIS, Channel, Entry, Grant, Purpose, Verdict, decide
 from forbear.services.context import Context
 from forbear.services.decision import Question, require_question
 from forbear.services.suppression import lookup_keys
@@ -72,7 +72,7 @@ def _decide(
     ]
     standing.sort(key=_order)
     rules = [Entry(item.reason, item.scope) if isinstance(item, EntryState) else Grant(item.scope) for item in standing]
-    verdict = decide(rules, question.purpose, question.scope, context.options.policy) if rules else DELIVER
+    verdict = decide(rules, question.purpose, question.scope, context.options.policy, question.party)
     decider = standing[verdict.rule] if verdict.rule is not None else None
     return verdict, decider if isinstance(decider, EntryState) else None
 
@@ -85,16 +85,19 @@ def _order(item: EntryState | GrantState) -> tuple[Any, bool]:
 
 
 def _describe(verdict: Verdict, decider: EntryState | None, question: Question) -> str:
+    asked = f"{question.purpose} for the scope {question.scope}"
+    if question.party is not None:
+        asked = f"{question.purpose} with the party {question.party.name} for the scope {question.scope}"
+    if verdict.reason == NO_BASIS and question.party is not None:
+        needed = " or ".join(sorted(question.party.basis_scopes, reverse=True))
+        return f"no opt-in stands that {asked} needs: a grant in {needed}"
     if decider is None:
-        return f"nothing that stands blocks {question.purpose} for the scope {question.scope}"
+        return f"nothing that stands blocks {asked}"
     by = {
         "domain": "its whole domain",
         "match": "another spelling of the mailbox" if decider.by_wide else "this address",
     }
-    return (
-        f"entry {decider.id}: {verdict.reason} of {decider.scope} for {by[decider.kind.value]} "
-        f"blocks {question.purpose} for the scope {question.scope}"
-    )
+    return f"entry {decider.id}: {verdict.reason} of {decider.scope} for {by[decider.kind.value]} blocks {asked}"
 
 
 def _open_evidence(context: Context, sealed: bytes | None) -> Mapping[str, Any] | None:

@@ -20,6 +20,7 @@ BLOCK_ROWS: Final = 64
 CHANGING: Final = 2**32 - 1
 """Stands for the number of a key that has changed since its row's decision began."""
 
+_NO_BASIS: Final = np.uint8(252)
 _ONE: Final = np.uint64(1)
 _HALF: Final = np.uint64(32)
 _LOW: Final = np.uint64(2**32 - 1)
@@ -154,15 +155,22 @@ def combine(state, own, wide, domain, codes, has_grant, out):
         if state[row] == 0:
             out[row] = 254
         elif one | two | three == 0:
-            out[row] = 0
+            # What a question about a party needs, nobody has about whom nothing stands.
+            out[row] = codes[0]
         elif one >= known or two >= known or three >= known or (two | three != 0 and has_grant[one] != 0):
             # A key that has changed since this batch asked, or a grant beside an entry of another key: which of those
             # is older cannot be told here. The exact way knows both.
             out[row] = 255
             unsure += 1
         else:
-            out[row] = _gravest(codes[one], _gravest(codes[two], codes[three]))
+            # Only the address itself gives a basis, so that another spelling and a domain cannot lack one.
+            out[row] = _gravest(codes[one], _gravest(_blocking(codes[two]), _blocking(codes[three])))
     return unsure
+
+
+@njit(forceinline=True)
+def _blocking(code):
+    return np.uint8(0) if code == _NO_BASIS else code
 
 
 @njit(forceinline=True)
