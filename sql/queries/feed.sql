@@ -79,6 +79,26 @@ FROM ruled
 LEFT JOIN (SELECT changed_xid, id FROM entry ORDER BY changed_xid DESC, id DESC LIMIT 1) AS last_entry ON true
 LEFT JOIN (SELECT changed_xid, id FROM opt_in ORDER BY changed_xid DESC, id DESC LIMIT 1) AS last_grant ON true;
 
+-- name: count_unseen
+-- How many rows a reader at the position ($1, $2) lacks, counted up to one more than $3.
+SELECT count(*) AS answer
+FROM (
+    SELECT FROM unseen_spans($1::xid8, $2::xid8[]) AS span, LATERAL (
+        (
+            SELECT FROM entries
+            WHERE (changed_xid, id) > (span.after_xid, span.after_id) AND changed_xid < span.stop
+            ORDER BY changed_xid, id LIMIT $3::integer + 1
+        )
+        UNION ALL
+        (
+            SELECT FROM grants
+            WHERE (changed_xid, id) > (span.after_xid, span.after_id) AND changed_xid < span.stop
+            ORDER BY changed_xid, id LIMIT $3 + 1
+        )
+    ) AS unseen
+    LIMIT $3 + 1
+) AS counted;
+
 -- name: list_changed_entries
 -- The next entries, lifted ones too, that a reader at the position ($1, $2) lacks, of transactions before $3 and after the place ($4, $5); the first row holds none but the snapshot.
 SELECT pg_current_snapshot()::text AS snapshot, NULL::xid8 AS changed_xid, NULL::bigint AS id, NULL::bytea AS fingerprint,

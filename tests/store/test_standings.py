@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from forbear import bootstrap
 from forbear.domain.address import parse_address
@@ -269,6 +271,139 @@ async def test_a_large_list_without_a_file_is_not_read(context, connection, monk
     await context.standings.take_newer_file()
     assert context.standings.copy.path is not None
     await assert_equal_to_list(context, connection)
+
+
+# Far behind
+
+
+async def assert_decides(context):
+    """The entry written last counts, with an engine and without."""
+    checked = await check(context, ["late@example.com", "nobody@example.com"], Question(Purpose.MARKETING, "*"))
+    assert [verdict.reason for verdict in checked.verdicts] == ["unsubscribe", None]
+
+
+async def test_a_file_that_lacks_too_much_is_not_followed_but_built_anew(context, other, connection, monkeypatch):
+    monkeypatch.setattr(list_copy, "FOLLOWED_MIN", 20)
+    monkeypatch.setattr(list_copy, "PAGE_ROWS", 10)
+    monkeypatch.setattr(standings, "ENTRIES_WITHOUT_FILE_MAX", 10)
+    await build_index(context.database, context.standings.folder)
+    await fill(context, connection)
+    await write(context, connection, "late@example.com")
+    for opened in (context, other):
+        await opened.standings.take_newer_file()
+        await opened.standings.catch_up()
+        assert opened.standings.engine is None
+        await assert_decides(opened)
+    await keep(context)
+    await other.standings.start()
+    await wait_for(lambda: other.standings.engine, "the other to take the new file")
+    await context.standings.take_newer_file()
+    for opened in (context, other):
+        assert opened.standings.copy.path.name == "list-000000000002.index"
+        await assert_decides(opened)
+        await assert_equal_to_list(opened, connection)
+
+
+async def test_a_command_follows_a_file_as_far_as_is_worth_it(context, connection, monkeypatch):
+    monkeypatch.setattr(list_copy, "PAGE_ROWS", 10)
+    monkeypatch.setattr(standings, "CHANGES_AT_ONCE_MAX", 5)
+    path = await build_index(context.database, context.standings.folder)
+    await fill(context, connection)
+    await assert_equal_to_list(context, connection)
+    assert context.standings.copy.path == path
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+async def test_nobody_waits_for_a_copy_that_falls_far_behind(context, connection, monkeypatch, has_file):
+    monkeypatch.setattr(list_copy, "PAGE_ROWS", 10)
+    monkeypatch.setattr(standings, "POLL_SECONDS", 3600)
+    if has_file:
+        await build_index(context.database, context.standings.folder)
+    await context.standings.start()
+    copy = context.standings.copy
+    assert (copy.path is not None) is has_file
+    await write(context, connection, *(f"person{number}@example.com" for number in range(40)))
+    await write(context, connection, "late@example.com")
+    with monkeypatch.context() as tight:
+        tight.setattr(standings, "CHANGES_AT_ONCE_MAX", 20)
+        await context.standings.catch_up()
+        assert context.standings.engine is None
+        assert context.standings.nearest_copy is copy
+        assert not is_build_due(copy, datetime.now(UTC))
+        await assert_decides(context)
+    await context.standings.take_newer_file()
+    assert context.standings.copy is copy
+    await assert_decides(context)
+    await assert_equal_to_list(context, connection)
+
+
+async def test_a_newer_file_that_is_far_behind_at_once_leaves_the_older_copy_in_use(context, connection, monkeypatch):
+    """Between its reading and its taking over much may have changed; the copy in use has followed all of it."""
+    monkeypatch.setattr(list_copy, "PAGE_ROWS", 10)
+    monkeypatch.setattr(standings, "CHANGES_AT_ONCE_MAX", 20)
+    monkeypatch.setattr(standings, "POLL_SECONDS", 3600)
+    await context.standings.start()
+    before = context.standings.copy
+    await build_index(context.database, context.standings.folder)
+    context.standings._next_copy = await context.standings._open(connection)
+    for number in range(30):
+        await write(context, connection, f"person{number}@example.com")
+        await before.catch_up(connection, await feed_store.ask_barrier(connection, before.position), 10)
+    await write(context, connection, "late@example.com")
+    await context.standings.catch_up()
+    assert context.standings.copy is before
+    await assert_decides(context)
+    await context.standings.take_newer_file()
+    assert context.standings.copy.path is not None
+    await assert_equal_to_list(context, connection)
+
+
+async def test_whoever_begins_to_serve_does_not_wait_for_a_file_for_long(context, connection, monkeypatch):
+    monkeypatch.setattr(standings, "OPEN_SECONDS_MAX", 0.01)
+    await build_index(context.database, context.standings.folder)
+    await write(context, connection, "late@example.com")
+    open_newest, may_go_on = index_folder.IndexFolder.open_newest, threading.Event()
+
+    def open_slowly(*arguments, **options):
+        assert may_go_on.wait(60)
+        return open_newest(*arguments, **options)
+
+    monkeypatch.setattr(index_folder.IndexFolder, "open_newest", open_slowly)
+    with capture_logs() as logs:
+        await context.standings.start()
+        assert context.standings.engine is None
+        await assert_decides(context)
+        may_go_on.set()
+        await wait_for(lambda: context.standings.engine, "the file to be opened")
+        await wait_for(lambda: len(logs) == 2, "it to be said")
+    assert [line["event"] for line in logs] == ["engine_missing", "engine_ready"]
+    await assert_decides(context)
+
+
+async def test_imports_wait_while_the_first_file_is_built(context, connection, monkeypatch):
+    monkeypatch.setattr(standings, "ENTRIES_WITHOUT_FILE_MAX", 10)
+    alive = timedelta(seconds=30)
+    await fill(context, connection)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    add_build = build_store.add_build
+
+    async def add_slowly(*arguments):
+        begun.set()
+        await may_end.wait()
+        await add_build(*arguments)
+
+    monkeypatch.setattr(build_store, "add_build", add_slowly)
+    keeper = IndexKeeper(context.database, context.standings, is_builder=True)
+    await keeper.look()
+    await begun.wait()
+    await keeper.look()
+    assert await build_store.is_builder_behind(connection, alive)
+    may_end.set()
+    await keeper.finish()
+    assert not await build_store.is_builder_behind(connection, alive)
+    await keeper.look()
+    assert context.standings.engine
+    assert not await build_store.is_builder_behind(connection, alive)
 
 
 # Files

@@ -120,20 +120,29 @@ async def _run_children(
 
 
 async def _wait_until_ready(http: str) -> None:
-    limit = time.monotonic() + ANSWER_SECONDS_MAX
+    """Wait until decisions are made. What is said to be in the way, and changes, is progress and may take its time."""
+    url, said, limit = f"{http}/readyz", "", time.monotonic() + ANSWER_SECONDS_MAX
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        while not await _is_ready(session, f"{http}/readyz"):
+        while (answer := await _ask(session, url)).get("status") != "ready":
+            detail = str(answer.get("detail", ""))
+            if detail and detail != said:
+                say(detail)
+                said, limit = detail, time.monotonic() + ANSWER_SECONDS_MAX
             if time.monotonic() > limit:
-                raise ListUnavailable(f"{http}/readyz did not answer 200 within {ANSWER_SECONDS_MAX:.0f} s")
+                raise ListUnavailable(f"{url} did not answer 200 within {ANSWER_SECONDS_MAX:.0f} s")
             await asyncio.sleep(_POLL_SECONDS)
+    if answer.get("engine") == "missing":
+        say("the index file is being built or brought up to date; until then PostgreSQL is asked, which is slower")
 
 
-async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+async def _ask(session: aiohttp.ClientSession, url: str) -> dict[str, object]:
+    """The answer of a probe, whatever its status; {} when there was none."""
     try:
         async with session.get(url) as answer:
-            return answer.status == 200  # noqa: PLR2004 - HTTP's OK
-    except (aiohttp.ClientError, TimeoutError):
-        return False
+            content = await answer.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _refuse_busy_port(http: str) -> None:

@@ -22,6 +22,8 @@ from forbear.services.index_folder import IndexFolder
 from forbear.store import Database
 from forbear.store import index_build as build_store
 
+PROGRESS_SECONDS: Final = 10.0
+"""How often a build says how far it is; before its first key PostgreSQL sorts, which takes about half of the time."""
 _SORT_MEMORY: Final = "128MB"
 _PIECE_BYTES: Final = 4 * 1024 * 1024
 _XIPS_MAX: Final = 64
@@ -49,6 +51,7 @@ async def _write_file(database: Database, folder: IndexFolder, path: Path) -> in
     async with build_store.open_build(database, _SORT_MEMORY) as connection:
         point = await build_store.read_build_point(connection)
         counts = await build_store.count_rules(connection)
+        _log.info("index_building", file=path.name, keys=0, keys_max=counts.keys_max)
         mark = uuid4()
         header = Header(
             folder.origin(point.identity),
@@ -57,7 +60,7 @@ async def _write_file(database: Database, folder: IndexFolder, path: Path) -> in
             datetime.now(UTC).isoformat(),
             counts.has_domains,
         )
-        writer = _FileWriter(TableWriter(path, header, counts.keys_max), counts.scopes)
+        writer = _FileWriter(TableWriter(path, header, counts.keys_max), counts.scopes, path.name)
         try:
             await build_store.copy_rules(connection, counts.scopes, writer.take)
             keys = await writer.drain()
@@ -73,7 +76,9 @@ async def _write_file(database: Database, folder: IndexFolder, path: Path) -> in
 class _FileWriter:
     """Gathers COPY's small pieces into large ones; a thread works on one while the next comes in."""
 
-    def __init__(self, table: TableWriter, scopes: list[str]) -> None:
+    def __init__(self, table: TableWriter, scopes: list[str], name: str) -> None:
+        self._name = name
+        self._said_at = time.monotonic()
         self._table = table
         self._book = RuleBook()
         self._reader = RowReader()
@@ -106,6 +111,9 @@ class _FileWriter:
         await self._wait()
         data, self._pieces, self._gathered = b"".join(self._pieces), [], 0
         self._work = asyncio.create_task(asyncio.to_thread(self._write, data))
+        if time.monotonic() - self._said_at > PROGRESS_SECONDS:
+            self._said_at = time.monotonic()
+            _log.info("index_building", file=self._name, keys=self._keys)
 
     async def _wait(self) -> None:
         work, self._work = self._work, None

@@ -76,8 +76,8 @@ class IndexKeeper:
                 await adopt_list(connection)
         await self._standings.take_newer_file()
         await self._standings.catch_up()
-        copy = self._standings.copy
-        if self._is_builder and copy is not None:
+        copy = self._standings.nearest_copy
+        if self._is_builder:
             await self._record(copy)
         is_idle = self._building is None and time.monotonic() >= self._not_before
         if is_idle and is_build_due(copy, datetime.now(UTC), patience=self._patience):
@@ -105,8 +105,12 @@ class IndexKeeper:
         finally:
             self._building = None
 
-    async def _record(self, copy: ListCopy) -> None:
-        changes, changes_max = len(copy.engine.overlay), _limit(copy, PACE_CHANGES_MIN, PACE_CHANGES_SHARE)
+    async def _record(self, copy: ListCopy | None) -> None:
+        if copy is None:
+            # What comes while the first file is built may make it one that lacks too much to be used.
+            changes, changes_max = int(self._building is not None), 0
+        else:
+            changes, changes_max = len(copy.engine.overlay), _limit(copy, PACE_CHANGES_MIN, PACE_CHANGES_SHARE)
         if time.monotonic() - self._recorded_at < RECORD_SECONDS and 2 * changes < changes_max:
             return
         async with self._database.connection() as connection:

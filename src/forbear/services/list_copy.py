@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from forbear.index.engine import Engine
 from forbear.index.rules import RuleBook
@@ -14,6 +17,14 @@ from forbear.store.feed import NOTHING_SEEN, Barrier, Changes, Place, Position, 
 
 PAGE_ROWS: Final = 1000
 """Rows taken in at a time; the event loop is held no longer than such a page takes (some milliseconds)."""
+
+FOLLOWED_MIN: Final = 1_000_000
+FOLLOWED_SHARE: Final = 0.25
+"""From so many missing changes on, counted as in `index_keeper`, a new file is built sooner than they are read."""
+
+PROGRESS_SECONDS: Final = 5.0
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -35,28 +46,46 @@ class ListCopy:
         """How many keys its file holds."""
         return 0 if self.engine.table is None else len(self.engine.table)
 
+    @property
+    def followed_max(self) -> int:
+        """How many changes may be missing for it to be worth bringing up to date."""
+        return max(FOLLOWED_MIN, int(FOLLOWED_SHARE * self.keys))
+
     def is_of(self, barrier: Barrier) -> bool:
         """Whether the server that answered is the one this was read from, and was not put back to an earlier time."""
         return barrier.identity == self.identity and barrier.snapshot.xmax >= self.position.xmax
 
-    async def catch_up(self, connection: Connection, barrier: Barrier) -> None:
-        """Take in whatever the barrier's snapshot holds, and perhaps more. The barrier was asked at this position."""
-        if barrier.is_behind:
-            await self._read_changes(connection)
-        else:
-            self.position = barrier.snapshot.cap(self.position.highest)
+    async def catch_up(self, connection: Connection, barrier: Barrier, most: int) -> bool:
+        """Take in whatever the barrier's snapshot holds, and perhaps more; nothing and False, if over `most` changes.
 
-    async def _read_changes(self, connection: Connection) -> None:
+        The barrier was asked at this position.
+        """
+        if not barrier.is_behind:
+            self.position = barrier.snapshot.cap(self.position.highest)
+            return True
         page = await self._read_page(connection, None, Place(), Place())
         if not page.is_last:
-            # Pages of several moments would be a state of the list that never was.
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                page = await self._read_page(connection, None, Place(), Place())
-                while not page.is_last:
-                    page = await self._read_page(connection, page.snapshot, page.entries, page.grants)
+            missing = await feed_store.count_unseen(connection, self.position, most)
+            if missing > most:
+                return False
+            page = await self._read_pages(connection, missing)
         # Interrupted before these lines, the same changes are read again, which does no harm.
         self.position = page.snapshot.cap(max(self.position.highest, page.entries.xid, page.grants.xid))
         self.engine.show()
+        return True
+
+    async def _read_pages(self, connection: Connection, missing: int) -> Changes:
+        """All pages, at one moment: those of several would be a state of the list that never was. The last of them."""
+        said_at, read = time.monotonic(), PAGE_ROWS
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            page = await self._read_page(connection, None, Place(), Place())
+            while not page.is_last:
+                if time.monotonic() - said_at > PROGRESS_SECONDS:
+                    said_at = time.monotonic()
+                    _log.info("catching_up", read=read, changes=missing)
+                page = await self._read_page(connection, page.snapshot, page.entries, page.grants)
+                read += PAGE_ROWS
+        return page
 
     async def _read_page(
         self, connection: Connection, until: Position | None, entries: Place, grants: Place

@@ -26,13 +26,20 @@ from forbear.services.list_copy import ListCopy
 from forbear.store import Connection, Database
 from forbear.store import feed as feed_store
 from forbear.store import index_build as build_store
-from forbear.store.feed import NOTHING_SEEN, Position, ServerIdentity
+from forbear.store.feed import NOTHING_SEEN, Barrier, Position, ServerIdentity
 from forbear.store.kept import KeptConnection
 
 _log = structlog.get_logger()
 
 POLL_SECONDS: Final = 1.0
 """How far a process that nobody asks may fall behind, and how soon it notices a new index file."""
+
+OPEN_SECONDS_MAX: Final = 5.0
+"""How long a process that begins to serve waits for its copy. Without one its decisions ask PostgreSQL itself."""
+
+CHANGES_AT_ONCE_MAX: Final = 100_000
+"""How many changes those who wait for a decision wait for, about a second or two; with more of them PostgreSQL itself
+is asked, and the copy is brought up to date beside that."""
 
 ENTRIES_WITHOUT_FILE_MAX: Final = 100_000
 """Up to this size a list is read as changes; a larger one waits for an index file."""
@@ -49,18 +56,25 @@ class Standings:
         self._kept = KeptConnection(database)
         self._copy: ListCopy | None = None
         self._next_copy: ListCopy | None = None
+        self._aside: ListCopy | None = None
         self._waiting: asyncio.Future[datetime] | None = None
         self._pilot: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self._taking = asyncio.Lock()
+        self._has_looked = asyncio.Event()
+        self._is_missed = False
         self._moved = asyncio.Event()
 
     async def start(self) -> None:
-        """Open the index file, catch up, and stay nearly up to date from now on. A list that is away delays it only."""
-        with suppress(ListUnavailable):
-            await self.catch_up()
+        """Stay nearly up to date from now on, and wait a little for a copy that is.
+
+        A list that is away, or a file that is far behind it, delays nobody for longer than that.
+        """
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_looked.wait(), OPEN_SECONDS_MAX)
+            self._say_whether_missed()
 
     async def close(self) -> None:
         """Stop following; whoever still waits gets `ListUnavailable`."""
@@ -79,7 +93,7 @@ class Standings:
 
     @property
     def engine(self) -> Engine | None:
-        """The engine as of the last catch-up; None while the list is too large to do without a file and has none.
+        """The engine as of the last catch-up; None while a list too large to do without a file has none near enough.
 
         Decisions then ask PostgreSQL itself.
         """
@@ -89,6 +103,11 @@ class Standings:
     def copy(self) -> ListCopy | None:
         """The copy behind the engine."""
         return self._copy
+
+    @property
+    def nearest_copy(self) -> ListCopy | None:
+        """The same, or while there is none the copy that is to be brought up to date."""
+        return self._copy or self._aside
 
     @property
     def moved(self) -> asyncio.Event:
@@ -124,18 +143,30 @@ class Standings:
 
     async def _catch_up(self) -> datetime:
         async with self._kept.use() as connection:
-            copy = self._next_copy or self._copy or await self._open(connection)
-            barrier = await feed_store.ask_barrier(connection, NOTHING_SEEN if copy is None else copy.position)
-            if not barrier.is_adopted:
-                self._forget()
-                raise ListUnavailable("the list is on another server than before and is being adopted there")
-            if copy is not None and not copy.is_of(barrier):
-                self._forget()
-                raise ListUnavailable("the list is another than before and is being read anew")
-            if copy is not None:
-                await copy.catch_up(connection, barrier)
-                self._show(copy, has_moved=barrier.is_behind)
+            if self._poller is None and self._next_copy is None and self._copy is None:
+                # Nobody else opens one.
+                self._next_copy = await self._open(connection)
+            while True:
+                copy = self._next_copy or self._copy
+                barrier = await self._ask_barrier(connection, copy)
+                if copy is None:
+                    break
+                most = copy.followed_max if self._poller is None else CHANGES_AT_ONCE_MAX
+                if await copy.catch_up(connection, barrier, most):
+                    self._show(copy, has_moved=barrier.is_behind)
+                    break
+                self._set_aside(copy)
         return barrier.as_of
+
+    async def _ask_barrier(self, connection: Connection, copy: ListCopy | None) -> Barrier:
+        barrier = await feed_store.ask_barrier(connection, NOTHING_SEEN if copy is None else copy.position)
+        if not barrier.is_adopted:
+            self._forget()
+            raise ListUnavailable("the list is on another server than before and is being adopted there")
+        if copy is not None and not copy.is_of(barrier):
+            self._forget()
+            raise ListUnavailable("the list is another than before and is being read anew")
+        return barrier
 
     def _show(self, copy: ListCopy, *, has_moved: bool) -> None:
         """Only here, at the end of a flight, does a copy become the one that decides: none is older than the last."""
@@ -146,8 +177,23 @@ class Standings:
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
 
+    def _set_aside(self, copy: ListCopy) -> None:
+        """Decide without a copy that lacks too much. The poller brings it up to date; alone, it is of no use."""
+        if copy is self._next_copy:
+            self._next_copy = None
+        else:
+            self._copy = None
+        if self._poller is None:
+            self._refuse(copy)
+        else:
+            self._aside = copy
+
+    def _refuse(self, copy: ListCopy) -> None:
+        if copy.path is not None:
+            self.folder.refuse(copy.path, f"it lacks more than {copy.followed_max} changes")
+
     def _forget(self) -> None:
-        self._copy = self._next_copy = None
+        self._copy = self._next_copy = self._aside = None
 
     async def _open(self, connection: Connection) -> ListCopy | None:
         """The newest index file, or a copy without one for a list that is small enough."""
@@ -172,31 +218,55 @@ class Standings:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
             try:
-                await self.catch_up()
                 await self.take_newer_file()
+                await self.catch_up()
             except ListUnavailable:
                 pass  # whoever asks the list says so
             except Exception as error:  # noqa: BLE001 - the edge of a task that must go on
                 _log.warning("list_not_followed", error=type(error).__name__)
+            self._has_looked.set()
+            self._say_whether_missed()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _say_whether_missed(self) -> None:
+        was_missed, self._is_missed = self._is_missed, self._copy is None
+        if self._is_missed and not was_missed:
+            _log.warning("engine_missing")
+        if was_missed and not self._is_missed:
+            _log.info("engine_ready")
 
     async def take_newer_file(self) -> None:
-        """Change over to a newer index file, when there is one. Raises `ListUnavailable`.
+        """Change over to a newer index file, or to any copy while there is none. Raises `ListUnavailable`.
 
         It is caught up beside the copy in use first, so that the flight that swaps it in has little left to do.
         """
-        async with self._taking, self._database.connection() as connection:
-            copy = self._copy
-            identity = copy.identity if copy else await feed_store.read_identity(connection)
-            newer = await self._open_newest(connection, identity, copy.path if copy else None)
-            if newer is None:
-                return
-            barrier = await feed_store.ask_barrier(connection, newer.position)
-            if newer.is_of(barrier):
-                await newer.catch_up(connection, barrier)
-                self._next_copy = newer
-        await self.catch_up()
+        async with self._taking:
+            async with self._database.connection() as connection:
+                self._next_copy = await self._catch_up_beside(connection)
+            if self._next_copy is not None:
+                await self.catch_up()
+
+    async def _catch_up_beside(self, connection: Connection) -> ListCopy | None:
+        newer = await self._find_newer(connection)
+        if newer is None:
+            return None
+        barrier = await feed_store.ask_barrier(connection, newer.position)
+        is_followed = newer.is_of(barrier) and await newer.catch_up(connection, barrier, newer.followed_max)
+        self._aside = None
+        if is_followed:
+            return newer
+        if newer.is_of(barrier):
+            self._refuse(newer)
+        return None
+
+    async def _find_newer(self, connection: Connection) -> ListCopy | None:
+        """A file that is newer than the copy in use, or the copy that was set aside, or the beginning of one."""
+        known = self._aside or self._copy
+        if known is None:
+            return await self._open(connection)
+        newer = await self._open_newest(connection, known.identity, known.path)
+        return newer or self._aside
 
 
 def _look_at_error(flight: asyncio.Future[datetime]) -> None:

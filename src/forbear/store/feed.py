@@ -166,6 +166,11 @@ async def read_changes(
     )
 
 
+async def count_unseen(connection: Connection, position: Position, most: int) -> int:
+    """How many rows a reader at a position lacks, counted up to one more than `most`."""
+    return int(await connection.fetchval(_SQL["count_unseen"], position.xmax, position.xips, most))
+
+
 async def list_changed_entries(
     connection: Connection, position: Position, until: Position | None, place: Place, *, limit: int
 ) -> tuple[Position, list[ChangedEntry]]:
