@@ -99,7 +99,8 @@ class Settings(BaseSettings):
     scrub_spill_bytes_max: int = Field(
         8 * 1024**3,
         ge=0,
-        description="Disk one scrub may use for rows its client does not take yet; a slow client must not fill it.",
+        description="Disk one scrub may use for rows its client does not take yet, and as much again for a list in "
+        "Parquet; a slow client or an endless list must not fill it.",
     )
     scrubs_at_once_max: int = Field(
         8, ge=1, le=1000, description="Scrubs running at once in one web process; more get 503 and Retry-After."

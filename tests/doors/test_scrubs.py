@@ -329,7 +329,7 @@ async def test_an_unregistered_scope_lets_nobody_through(client: Client):
     assert_problem(answer, 422, "unknown_scope")
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/vnd.apache.parquet", "multipart/form-data"])
+@pytest.mark.parametrize("kind", ["application/json", "application/vnd.apache.arrow.stream", "multipart/form-data"])
 async def test_a_list_of_another_type_is_told_so(client: Client, kind):
     query = {"purpose": "marketing", "scope": "*"}
     answer = await client.ask("POST", "/v1/scrubs", data=b"x" * MILLION, params=query, headers={"Content-Type": kind})

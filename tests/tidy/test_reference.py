@@ -122,7 +122,7 @@ def test_the_glossary_names_every_value(kind):
 
 
 def test_reasons_of_rows_without_a_verdict_are_documented():
-    rows = list(read_table(read_section(API, "POST /v1/scrubs")))
+    rows = list(read_table(read_section(API, "Which rows")))
     words = {word for row in rows for word in list_words(row[1]) if list_words(row[0]) == ["invalid"]}
     assert words == {"invalid_address", "not_utf8", *FAULT_WORDS.values()}
 

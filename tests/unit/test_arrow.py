@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -115,8 +114,7 @@ def test_other_columns_hold_no_addresses(kind):
 
 
 def test_a_column_is_read_where_it_lies():
-    array = pa.array(["a@example.com", "b@example.org"])
+    array = pa.array(["ann@example.com", "bob@example.com"])
     before = pa.total_allocated_bytes()
     fingerprint_array(FINGERPRINTERS[ONE_KEY], array)
     assert pa.total_allocated_bytes() == before
-    assert np.frombuffer(array.buffers()[2], np.uint8).tobytes() == b"a@example.comb@example.org"

@@ -7,8 +7,9 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Final
 from uuid import uuid4
 
 import orjson
@@ -32,6 +33,8 @@ from forbear.cli.running import (
 from forbear.domain.address import parse_address
 from forbear.domain.errors import InvalidInput
 from forbear.domain.suppression import Purpose
+from forbear.index.list_file import ListFile
+from forbear.index.list_formats import ListFormat
 from forbear.services import decision
 from forbear.services.context import Context
 from forbear.services.decision import Question
@@ -96,15 +99,19 @@ class _Files:
 
 
 def scrub(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The list, as CSV; - for stdin.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The list, as CSV, JSON lines or Parquet; - for stdin.")],
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", help="The rows that may be mailed; - for stdout.")
     ],
     purpose: PurposeName = "marketing",
     scope: Scope = "*",
+    kind: Annotated[
+        str | None,
+        typer.Option("--format", help="csv, ndjson or parquet. Default: what the name of FILE ends in, else csv."),
+    ] = None,
     column: Annotated[str | None, typer.Option(help="The address column: its name, or its position from 1.")] = None,
     header: Annotated[
-        bool | None, typer.Option("--header/--no-header", help="Whether the first row names the columns.")
+        bool | None, typer.Option("--header/--no-header", help="Whether the first row of CSV names the columns.")
     ] = None,
     refused: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the other rows there, each with verdict and reason.")
@@ -125,14 +132,37 @@ def scrub(
             links=links,
             campaign=campaign,
             refused_apart=refused is not None,
+            format=choose_format(kind, file, out, refused),
         )
         await bootstrap.warm_up(errors.print)
-        run = Scrub(context, uuid4(), options, operator_name())
         with _open_files(file, out, refused) as files, _progress(files.size) as progress:
-            await run.run(_read_file(files.source, progress), _writer(files))
+            # A file that can be read from its end need not be copied for it.
+            is_whole = options.format is ListFormat.PARQUET and files.source.seekable()
+            listed, source = (ListFile(files.source), BytesIO()) if is_whole else (ListFile(), files.source)
+            run = Scrub(context, uuid4(), options, operator_name(), listed)
+            await run.run(_read_file(source, progress), _writer(files))
         _show_counts(run)
 
     run_with_context(work, data)
+
+
+_ENDINGS: Final = {
+    ".csv": ListFormat.CSV,
+    ".ndjson": ListFormat.NDJSON,
+    ".jsonl": ListFormat.NDJSON,
+    ".parquet": ListFormat.PARQUET,
+}
+
+
+def choose_format(given: str | None, file: Path, *outputs: Path | None) -> ListFormat:
+    """Read in which format a list is. Raises `InvalidInput`, also where an output is named as if it were in another."""
+    if given is not None and given not in set(ListFormat):
+        raise InvalidInput(f"--format is one of: {', '.join(ListFormat)}")
+    found = ListFormat(given) if given is not None else _ENDINGS.get(file.suffix.lower(), ListFormat.CSV)
+    for path in filter(None, outputs):
+        if _ENDINGS.get(path.suffix.lower(), found) is not found:
+            raise InvalidInput(f"a list comes out as it went in, which is {found}: {path.name} says otherwise")
+    return found
 
 
 @contextmanager

@@ -1,18 +1,23 @@
 """What a send list looks like: its delimiter, its header, the column that holds the addresses.
 
-Decided from its first two records alone, so that the answer does not depend on how the bytes arrive. Messages name
-columns, never what stands in a row: a header that was taken for one by order may hold addresses.
+Decided from its first two records alone, so that the answer does not depend on how the bytes arrive.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 from forbear.domain.errors import InvalidList
+from forbear.index.list_columns import (
+    NAMES_SHOWN,
+    find_named_column,
+    is_email_name,
+    label_column,
+    refuse_added_columns,
+    show_name,
+)
 from forbear.index.list_records import (
     BLANK_LINES,
     LINE_ENDS,
@@ -26,32 +31,18 @@ DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_RECORDS = 2
 UTF8_BOM = b"\xef\xbb\xbf"
 
-_NAME_CHARACTERS_SHOWN = 40
-_NAMES_SHOWN = 20
 _POSITION_DIGITS_MAX = 6
 _UTF16 = "this is UTF-16; save it as UTF-8"
 
 # What a cell looks like that is an address for certain, under the delimiter that is being tried.
 _ADDRESS = re.compile(r"[^\s@,;]+@[^\s@,;|]+")
 
-# Column names that mean an e-mail address, in any case, with or without accents, spaces and punctuation.
-_EMAIL_NAMES = """
-    email emails email1 email1value mail eml emailaddress emailaddresses mailaddress emailaddr emailid useremail
-    contactemail customeremail subscriberemail recipientemail primaryemail youremail workemail
-    emailadresse emailadressen mailadresse emailadres mailadres epost epostadresse epostadress mejl mejladress
-    courriel adressecourriel adressemail adresseemail adresseelectronique
-    correo correos correoelectronico direccioncorreo direcciondecorreo direcciondecorreoelectronico direccionemail
-    correioeletronico correioelectronico enderecodeemail indirizzoemail indirizzomail postaelettronica
-    adresemail adrespocztyelektronicznej eposta epostaadresi sahkoposti sahkopostiosoite
-    メール メールアドレス 邮箱 电子邮件 電子郵件 이메일 почта
-"""
-
 # Files that are not text, by how they begin.
 _FORMATS = (
     (b"PK\x03\x04", "this is a spreadsheet or ZIP file; save it as CSV in UTF-8"),
     (b"\xd0\xcf\x11\xe0", "this is a spreadsheet; save it as CSV in UTF-8"),
     (b"\x1f\x8b", "this is a gzip file; unpack it first"),
-    (b"PAR1", "this is a Parquet file, not CSV"),
+    (b"PAR1", "this is a Parquet file; send it as one, by its type or format"),
     (b"\xff\xfe\x00\x00", "this is UTF-32; save it as UTF-8"),
     (b"\x00\x00\xfe\xff", "this is UTF-32; save it as UTF-8"),
     (b"\xff\xfe", _UTF16),
@@ -103,7 +94,7 @@ class ListLayout:
 
     def label_field(self, number: int) -> str:
         """Call a field, counted from 1, as a message should."""
-        return _label(self.column_names, number - 1)
+        return label_column(self.column_names, number - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +170,7 @@ def _count_signs(sample: _Sample, wanted: str | None) -> int:
 
 
 def _is_sign(cell: str, wanted: str | None) -> bool:
-    return cell == wanted or _is_email_name(cell) or _ADDRESS.fullmatch(cell.strip()) is not None
+    return cell == wanted or is_email_name(cell) or _ADDRESS.fullmatch(cell.strip()) is not None
 
 
 def _describe(sample: _Sample, options: ListOptions) -> ListLayout:
@@ -187,8 +178,8 @@ def _describe(sample: _Sample, options: ListOptions) -> ListLayout:
     has_header = not any("@" in cell for cell in first) if options.header is None else options.header
     names = tuple(first) if has_header else ()
     if has_header:
-        _refuse_columns_to_be_added(names, options.added_columns)
-        index = _find_named_column(names, sample.rows[1:], options.column)
+        refuse_added_columns(names, options.added_columns)
+        index = find_named_column(names, sample.rows[1] if len(sample.rows) > 1 else (), options.column)
     else:
         index = _find_numbered_column(sample, options.column)
     line_end = sample.first_record[len(sample.first_record.rstrip(LINE_ENDS)) :]
@@ -197,46 +188,11 @@ def _describe(sample: _Sample, options: ListOptions) -> ListLayout:
         has_header=has_header,
         column_names=names,
         column_index=index,
-        column_label=_label(names, index),
+        column_label=label_column(names, index),
         width=len(first) if has_header else sample.width,
         newline=line_end if line_end in BLANK_LINES else b"\n",
         header_record=sample.first_record if has_header else None,
     )
-
-
-def _refuse_columns_to_be_added(names: tuple[str, ...], added: tuple[str, ...]) -> None:
-    folded = {name.strip().casefold() for name in names}
-    for name in added:
-        if name.casefold() in folded:
-            raise InvalidList(f"the list already has a column {name}, which would be added", row=1, column=name)
-
-
-def _find_named_column(names: tuple[str, ...], data: list[list[str]], wanted: str | None) -> int:
-    if wanted is not None:
-        return _find_wanted_column(names, wanted)
-    found = [index for index, name in enumerate(names) if _is_email_name(name)]
-    if not found and data:
-        found = [index for index, cell in enumerate(data[0][: len(names)]) if "@" in cell]
-    if len(found) > 1:
-        raise InvalidList(f"more than one column may hold the address: {_show(names, found)}; name the one", row=1)
-    if not found:
-        raise InvalidList(f"no column can be told to hold the address; there are: {_show(names)}; name the one", row=1)
-    return found[0]
-
-
-def _find_wanted_column(names: tuple[str, ...], wanted: str) -> int:
-    shown = _show_name(wanted)
-    found = [index for index, name in enumerate(names) if name == wanted]
-    if not found:
-        folded = wanted.strip().casefold()
-        found = [index for index, name in enumerate(names) if name.strip().casefold() == folded]
-    if not found:
-        raise InvalidList(f"there is no column {shown}; there are: {_show(names)}", row=1, column=shown)
-    if len(found) > 1:
-        raise InvalidList(
-            f"there are {len(found)} columns {shown}; there are: {_show(names)}; rename one", row=1, column=shown
-        )
-    return found[0]
 
 
 def _find_numbered_column(sample: _Sample, wanted: str | None) -> int:
@@ -244,28 +200,15 @@ def _find_numbered_column(sample: _Sample, wanted: str | None) -> int:
     if wanted is not None:
         is_position = wanted.isascii() and wanted.isdecimal() and len(wanted) <= _POSITION_DIGITS_MAX
         if not is_position or not 1 <= int(wanted) <= sample.width:
-            shown = _show_name(wanted)
+            shown = show_name(wanted)
             raise InvalidList(f"the list has no header, and no column {shown}: {positions}", row=1, column=shown)
         return int(wanted) - 1
     found = [index for index, cell in enumerate(sample.rows[0]) if "@" in cell]
     if len(found) != 1:
-        which = ", ".join(str(index + 1) for index in found[:_NAMES_SHOWN])
+        which = ", ".join(str(index + 1) for index in found[:NAMES_SHOWN])
         which = f"columns {which} may each hold the address" if found else "no column can be told to hold the address"
         raise InvalidList(f"the list has no header, and {which}: {positions}; name the one", row=1)
     return found[0]
-
-
-def _is_email_name(name: str) -> bool:
-    return _fold_name(name) in _email_names()
-
-
-@cache
-def _email_names() -> frozenset[str]:
-    return frozenset(map(_fold_name, _EMAIL_NAMES.split()))
-
-
-def _fold_name(name: str) -> str:
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name).casefold()))
 
 
 def _decode_cell(cell: str) -> str:
@@ -273,25 +216,6 @@ def _decode_cell(cell: str) -> str:
         return cell.encode("latin-1").decode()
     except UnicodeDecodeError:
         return cell
-
-
-def _label(names: tuple[str, ...], index: int) -> str:
-    # A cell with an @ in a header says that it is none, and its other cells may be about a person too.
-    name = names[index].strip() if index < len(names) and not any("@" in other for other in names) else ""
-    return _show_name(name) if name else str(index + 1)
-
-
-def _show(names: tuple[str, ...], indexes: Sequence[int] | None = None) -> str:
-    indexes = range(len(names)) if indexes is None else indexes
-    shown = ", ".join(_label(names, index) for index in indexes[:_NAMES_SHOWN])
-    return shown if len(indexes) <= _NAMES_SHOWN else f"{shown} and {len(indexes) - _NAMES_SHOWN} more"
-
-
-def _show_name(name: str) -> str:
-    if "@" in name:
-        return "of the name asked for"
-    printable = "".join(character if character.isprintable() else "?" for character in name)
-    return printable if len(printable) <= _NAME_CHARACTERS_SHOWN else f"{printable[:_NAME_CHARACTERS_SHOWN]}..."
 
 
 def _extend(record: bytes, missing: int, values: Sequence[str], delimiter: str) -> bytes:

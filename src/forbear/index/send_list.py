@@ -6,13 +6,9 @@ a chunk and the record that it cuts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Final
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from forbear.domain.errors import InvalidList
 from forbear.index.kernels.blake2s import Bytes, Indexes
@@ -22,14 +18,13 @@ from forbear.index.kernels.records import (
     NO_FAULT,
     TOO_MANY_FIELDS,
     UNREAD,
-    copy_records,
     count_marks,
-    count_wanted_bytes,
     find_marks,
     read_records,
 )
 from forbear.index.list_layout import SAMPLE_RECORDS, UTF8_BOM, ListLayout, ListOptions, check_format, detect_layout
 from forbear.index.list_records import LINE_ENDS, find_lines_end, find_open_quote, is_well_formed, split_fields
+from forbear.index.list_rows import FAULT_WORDS, Rows
 
 __all__ = [
     "FAULT_WORDS",
@@ -42,11 +37,6 @@ __all__ = [
     "Rows",
 ]
 
-FAULT_WORDS: Final[Mapping[int, str]] = MappingProxyType(
-    {MISSING_COLUMN: "missing_column", TOO_MANY_FIELDS: "too_many_fields"}
-)
-"""Why a record has no usable cell, as the outside calls it."""
-
 # Up to this size the beginning of a record is looked at again with every chunk, however small; a longer one when it
 # has grown by a quarter, so that a long record in small chunks costs a few passes over it and no more.
 _EAGER_BYTES = 4096
@@ -56,45 +46,6 @@ _BEGINNING_BYTES = 4
 
 # Enough for the first two records of most lists.
 _HEAD_BYTES = 8192
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """A batch of n consecutive records. No array of it is ever written to again."""
-
-    first_row: int
-    """Row number of the first: rows count from 1, the header is row 1 where there is one, blank lines are none."""
-    data: Bytes = field(repr=False)
-    """The records as they came, one after another; blank lines may lie between them."""
-    record_starts: Indexes = field(repr=False)
-    record_ends: Indexes = field(repr=False)
-    """int64[n] into `data`: where each record lies, its own line end included."""
-    cell_data: Bytes = field(repr=False)
-    """`data`, and behind it the address cells that do not stand there as they read."""
-    cell_starts: Indexes = field(repr=False)
-    cell_ends: Indexes = field(repr=False)
-    """int64[n] into `cell_data`: the address cell of each, out of its quotes. A negative start where none is usable."""
-    faults: Bytes = field(repr=False)
-    """uint8[n]: why there is none, see `FAULT_WORDS`; else `NO_FAULT`."""
-
-    def __len__(self) -> int:
-        return len(self.faults)
-
-    def record(self, place: int) -> bytes:
-        """One record, byte for byte."""
-        return self.data[self.record_starts[place] : self.record_ends[place]].tobytes()
-
-    def cell(self, place: int) -> bytes | None:
-        """The address cell of one record."""
-        start = self.cell_starts[place]
-        return None if start < 0 else self.cell_data[start : self.cell_ends[place]].tobytes()
-
-    def copy(self, wanted: Bytes | npt.NDArray[np.bool_]) -> bytes:
-        """The records for which `wanted` (n of them) is not 0, one after another, byte for byte."""
-        wanted = np.ascontiguousarray(wanted).view(np.uint8)
-        out = np.empty(count_wanted_bytes(self.record_starts, self.record_ends, wanted), dtype=np.uint8)
-        copy_records(self.data, self.record_starts, self.record_ends, wanted, out)
-        return out.tobytes()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

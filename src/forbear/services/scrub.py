@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
@@ -23,8 +23,10 @@ from forbear.index.addresses import Keys
 from forbear.index.fingerprint_set import FingerprintSet
 from forbear.index.kernels.addresses import INVALID
 from forbear.index.kernels.blake2s import Bytes
+from forbear.index.list_file import ListFile
+from forbear.index.list_formats import Rows, SendList, open_list
+from forbear.index.list_layout import ListOptions
 from forbear.index.rules import DUPLICATE_CODE
-from forbear.index.send_list import ListOptions, ListReader, Rows
 from forbear.services.context import Context
 from forbear.services.decision import decide_caught_up, require_question
 from forbear.services.links import open_link_maker
@@ -56,32 +58,25 @@ class _Batch:
 
 @dataclass(slots=True)
 class Scrub:
-    """One run. `counts` and `as_of` grow while it runs; `as_of` is the oldest moment a batch was decided at."""
+    """One run. `counts` and `as_of` grow while it runs; `as_of` is the oldest moment a batch was decided at.
+
+    `file` takes a list that must be whole before it can be read, or is that list already; it is closed at the end.
+    """
 
     context: Context
     id: UUID
     options: ScrubOptions
     actor: str
+    file: ListFile = field(default_factory=ListFile)
     counts: Counts = field(default_factory=Counts)
     as_of: datetime | None = None
     status: str = "running"
     is_recorded: bool = True
     """Whether the record, if there is one, says how the run ended; see `record_end`."""
     _failure: Mapping[str, object] | None = field(init=False, default=None)
-    _reader: ListReader = field(init=False)
+    _list: SendList[Any] = field(init=False)
     _seen: FingerprintSet = field(init=False, default_factory=FingerprintSet)
     _writer: RowWriter = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Prepare to read."""
-        self._reader = ListReader(
-            ListOptions(
-                column=self.options.column,
-                header=self.options.header,
-                added_columns=self.options.added_columns,
-                record_bytes_max=self.context.options.record_bytes_max,
-            )
-        )
 
     async def run(self, source: AsyncIterator[bytes], sink: Sink) -> None:
         """Filter a list from its first byte to its last.
@@ -98,6 +93,8 @@ class Scrub:
             self.status = "failed"
             await self._record_failure(error)
             raise
+        finally:
+            self.file.close()
 
     async def record_end(self) -> None:
         """Write how the run ended, where that could not be written at the time. Raises `ListUnavailable`."""
@@ -110,7 +107,9 @@ class Scrub:
         links = None
         if self.options.links:
             links = await open_link_maker(self.context, question.scope, self.options.campaign)
-        self._writer = RowWriter(self.options, links)
+        # In a thread, because the first list in a format may have to load what reads it.
+        self._list = await asyncio.to_thread(self._open_list)
+        self._writer = RowWriter(self.options, links, self._list)
         async with self.context.database.connection() as connection:
             await scrub_store.add_scrub(
                 connection,
@@ -123,6 +122,15 @@ class Scrub:
             )
         self.as_of = await self.context.standings.catch_up()
 
+    def _open_list(self) -> SendList[Any]:
+        options = ListOptions(
+            column=self.options.column,
+            header=self.options.header,
+            added_columns=self.options.added_columns,
+            record_bytes_max=self.context.options.record_bytes_max,
+        )
+        return open_list(self.options.format, options, self.file)
+
     async def _pass_all(self, source: AsyncIterator[bytes], sink: Sink) -> None:
         """Read ahead in one task, decide and write in this one, in the order of the list."""
         waiting: asyncio.Queue[asyncio.Task[_Batch] | None] = asyncio.Queue(BATCHES_AHEAD)
@@ -131,8 +139,7 @@ class Scrub:
             tasks.create_task(self._read_all(source, waiting, tasks))
             while (task := await waiting.get()) is not None:
                 await sink(await self._decide(await task))
-            if (rest := self._writer.finish(self._reader.layout)) is not None:
-                await sink(rest)
+            await sink(await asyncio.to_thread(self._writer.finish))
             recorder.cancel()
 
     async def _read_all(
@@ -142,18 +149,21 @@ class Scrub:
         tasks: asyncio.TaskGroup,
     ) -> None:
         async for chunk in _join_chunks(source):
-            rows = await asyncio.to_thread(self._reader.feed, chunk)
-            if rows is not None and len(rows):
-                await waiting.put(tasks.create_task(self._prepare(rows)))
-        rows = await asyncio.to_thread(self._reader.finish)
+            await self._put(await asyncio.to_thread(self._list.feed, chunk), waiting, tasks)
+        rest = self._list.finish()
+        while (rows := await asyncio.to_thread(next, rest, None)) is not None:
+            await self._put(rows, waiting, tasks)
+        await waiting.put(None)
+
+    async def _put(
+        self, rows: Rows | None, waiting: asyncio.Queue[asyncio.Task[_Batch] | None], tasks: asyncio.TaskGroup
+    ) -> None:
         if rows is not None and len(rows):
             await waiting.put(tasks.create_task(self._prepare(rows)))
-        await waiting.put(None)
 
     async def _prepare(self, rows: Rows) -> _Batch:
         """Fingerprint a batch, then catch up on its behalf."""
-        fingerprint = self.context.standings.fingerprinter.make
-        keys = await asyncio.to_thread(fingerprint, rows.cell_data, rows.cell_starts, rows.cell_ends)
+        keys = await asyncio.to_thread(rows.make_keys, self.context.standings.fingerprinter)
         caught_up_at = asyncio.get_running_loop().time()
         return _Batch(rows, keys, await self.context.standings.catch_up(), caught_up_at)
 
@@ -172,9 +182,7 @@ class Scrub:
         """Count verdicts and write the rows that are wanted. Runs in a thread."""
         codes[(is_new == 0) & (batch.keys.state != INVALID)] = DUPLICATE_CODE
         self.counts.add(codes)
-        if self._reader.layout is None:
-            raise AssertionError("rows were read before the layout was known")
-        return self._writer.write(batch.rows, batch.keys, codes, self._reader.layout)
+        return self._writer.write(batch.rows, batch.keys, codes)
 
     async def _record_now_and_then(self) -> None:
         """Go on recording, also while a slow sender keeps everybody waiting."""
@@ -184,7 +192,7 @@ class Scrub:
                 await self._record()
 
     async def _record(self, error: Mapping[str, object] | None = None) -> None:
-        self.counts.blank_lines = self._reader.blank_lines
+        self.counts.blank_lines = self._list.blank_lines
         async with self.context.database.connection() as connection:
             await scrub_store.update_scrub(
                 connection,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from forbear.domain.errors import InvalidInput
 from forbear.domain.fingerprint import Fingerprint
 from forbear.domain.suppression import Outcome
 from forbear.index.addresses import ASCII_SPACE, Keys
 from forbear.index.kernels.blake2s import Bytes
+from forbear.index.list_formats import ListFormat, ListWriter, Rows, SendList
+from forbear.index.list_rows import FAULT_WORDS
 from forbear.index.rules import DELIVER_CODE, DUPLICATE_CODE, INVALID_CODE, read_code
-from forbear.index.send_list import FAULT_WORDS, ListLayout, Rows
 from forbear.services.decision import Question
 from forbear.services.links import LinkMaker
 
@@ -43,6 +47,12 @@ class ScrubOptions:
     links: bool = False
     campaign: str = ""
     refused_apart: bool = False
+    format: ListFormat = ListFormat.CSV
+
+    def __post_init__(self) -> None:
+        """Raise `InvalidInput` where a choice makes no sense."""
+        if self.header is not None and self.format is not ListFormat.CSV:
+            raise InvalidInput("only CSV has a header that may be there or not")
 
     @property
     def output_columns(self) -> tuple[str, ...]:
@@ -98,50 +108,55 @@ class Output:
     refused: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _Writers:
+    rows: ListWriter[Any]
+    refused: ListWriter[Any] | None
+
+
 class RowWriter:
-    """Writes the rows that are wanted: byte for byte as they came in, unless columns are added."""
+    """Writes the rows that are wanted, in the list's own format."""
 
-    def __init__(self, options: ScrubOptions, links: LinkMaker | None) -> None:
-        """Take what is wanted, and the maker of links where they are."""
-        self._options, self._links = options, links
-        self._is_header_out = False
+    def __init__(self, options: ScrubOptions, links: LinkMaker | None, read: SendList[Any]) -> None:
+        """Take what is wanted, the maker of links where they are, and the list that the rows are read from."""
+        self._options, self._links, self._list = options, links, read
+        self._writers: _Writers | None = None
 
-    def write(self, rows: Rows, keys: Keys, codes: Bytes, layout: ListLayout) -> Output:
-        """The rows of one batch, after the header if it is the first."""
-        header = Output(b"") if self._is_header_out else self._header(layout)
-        is_kept = codes == DELIVER_CODE
+    def write(self, rows: Rows, keys: Keys, codes: Bytes) -> Output:
+        """The wanted rows of one batch."""
+        writers, is_kept = self._open(), codes == DELIVER_CODE
         wanted = {RowChoice.DELIVER: is_kept, RowChoice.REFUSED: ~is_kept, RowChoice.ALL: np.ones_like(is_kept)}
         chosen = wanted[self._options.rows]
-        if self._options.output_columns:
-            places = np.flatnonzero(chosen).tolist()
-            written = b"".join([self._render(rows, keys, codes, layout, place) for place in places])
-        else:
-            written = rows.copy(chosen)
-        refused = b""
-        if self._options.refused_apart:
-            places = np.flatnonzero(~is_kept).tolist()
-            refused = b"".join(
-                [layout.record_with(rows.record(place), _verdict_values(rows, codes, place)) for place in places]
-            )
-        return Output(header.rows + written, header.refused + refused)
+        written = writers.rows.write(rows, chosen, self._add_values(rows, keys, codes, chosen))
+        if writers.refused is None:
+            return Output(written)
+        verdicts = [_verdict_values(rows, codes, place) for place in np.flatnonzero(~is_kept).tolist()]
+        return Output(written, writers.refused.write(rows, ~is_kept, verdicts))
 
-    def finish(self, layout: ListLayout | None) -> Output | None:
-        """The header, where no batch has brought it: a list of a header alone."""
-        return None if self._is_header_out or layout is None else self._header(layout)
+    def finish(self) -> Output:
+        """What the format ends with; all of it, where no batch has come."""
+        writers = self._open()
+        return Output(writers.rows.finish(), b"" if writers.refused is None else writers.refused.finish())
 
-    def _header(self, layout: ListLayout) -> Output:
-        self._is_header_out = True
-        added = self._options.output_columns
-        rows = layout.header_with(added) if added else layout.header_record or b""
-        return Output(rows, layout.header_with(VERDICT_COLUMNS) if self._options.refused_apart else b"")
+    def _open(self) -> _Writers:
+        if self._writers is None:
+            refused = self._list.open_writer(VERDICT_COLUMNS) if self._options.refused_apart else None
+            self._writers = _Writers(self._list.open_writer(self._options.output_columns), refused)
+        return self._writers
 
-    def _render(self, rows: Rows, keys: Keys, codes: Bytes, layout: ListLayout, place: int) -> bytes:
-        values: list[str] = []
-        if self._options.links:
-            values += self._link_values(rows, keys, codes, place)
-        if self._options.rows is not RowChoice.DELIVER:
-            values += _verdict_values(rows, codes, place)
-        return layout.record_with(rows.record(place), values)
+    def _add_values(
+        self, rows: Rows, keys: Keys, codes: Bytes, chosen: npt.NDArray[np.bool_]
+    ) -> Sequence[Sequence[str]]:
+        """The values of the added columns, for each row that is wanted."""
+        has_verdicts = self._options.rows is not RowChoice.DELIVER
+        if not self._options.output_columns:
+            return ()
+        places = np.flatnonzero(chosen).tolist()
+        links = [self._link_values(rows, keys, codes, place) for place in places] if self._options.links else None
+        verdicts = [_verdict_values(rows, codes, place) for place in places] if has_verdicts else None
+        if links is None or verdicts is None:
+            return links or verdicts or ()
+        return [(*link, *verdict) for link, verdict in zip(links, verdicts, strict=True)]
 
     def _link_values(self, rows: Rows, keys: Keys, codes: Bytes, place: int) -> tuple[str, str, str]:
         cell = rows.cell(place)

@@ -20,6 +20,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from forbear.domain.errors import ForbearError, InvalidInput, ListUnavailable
+from forbear.index.list_formats import ListFormat
 from forbear.services.scrub import Scrub
 from forbear.services.scrub_rows import Output
 from forbear.web.errors import UNREADABLE_BODY, from_error, problem
@@ -141,7 +142,7 @@ def _begin(request: web.Request, run: Scrub) -> web.StreamResponse:
     charset = f"; charset={request.charset}" if request.charset else ""
     response = web.StreamResponse(
         headers={
-            "Content-Type": CSV + charset,
+            "Content-Type": (CSV if run.options.format is ListFormat.CSV else request.content_type) + charset,
             "Cache-Control": "no-store",
             "Scrub-Id": str(run.id),
             "X-Accel-Buffering": "no",

@@ -14,6 +14,8 @@ from aiohttp import HttpVersion11, web
 
 from forbear.domain.errors import Busy, ForbearError, InvalidInput, NotFound
 from forbear.domain.suppression import Channel, Purpose
+from forbear.index.list_file import ListFile
+from forbear.index.list_formats import ListFormat
 from forbear.services.api_keys import Permission, has_permission, require_permission, require_reach
 from forbear.services.decision import Question
 from forbear.services.links import check_campaign
@@ -25,8 +27,16 @@ from forbear.web.keys import OPTIONS
 from forbear.web.models import ScrubResponse
 from forbear.web.scrub_stream import CSV, SCRUBS_UNDER_WAY, drain, stream
 
+NDJSON: Final = "application/x-ndjson"
+PARQUET: Final = "application/vnd.apache.parquet"
 # What curl, urllib and others say when they are told nothing: the bytes decide, as they do for text/csv.
-_UNTYPED: Final = frozenset({"application/octet-stream", "application/x-www-form-urlencoded", "text/plain"})
+_UNTYPED: Final = ("application/octet-stream", "application/x-www-form-urlencoded", "text/plain")
+_FORMATS: Final[Mapping[str, ListFormat]] = {
+    **dict.fromkeys((CSV, *_UNTYPED), ListFormat.CSV),
+    # JSON lines have no registered name, and are called by several.
+    **dict.fromkeys((NDJSON, "application/ndjson", "application/jsonl"), ListFormat.NDJSON),
+    PARQUET: ListFormat.PARQUET,
+}
 _HEADER: Final = {"auto": None, "true": True, "false": False}
 
 
@@ -36,10 +46,12 @@ async def scrub(call: Call) -> web.StreamResponse:
     if request.version < HttpVersion11:
         # Without chunks a client could not tell a part from the whole.
         return problem(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "scrubs need HTTP/1.1", instance=request.path)
-    if request.content_type != CSV and request.content_type not in _UNTYPED:
+    if request.content_type not in _FORMATS:
         await drain(request)
         return problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a scrub takes a list of type text/csv", instance=request.path
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"a scrub takes a list of type {CSV}, {NDJSON} or {PARQUET}",
+            instance=request.path,
         )
     if under_way.running >= request.app[OPTIONS].scrubs_at_once_max:
         await drain(request)
@@ -53,7 +65,8 @@ async def scrub(call: Call) -> web.StreamResponse:
 
 async def _open_scrub(call: Call) -> Scrub:
     try:
-        return Scrub(call.context, uuid4(), _read_options(call), call.key.actor)
+        file = ListFile(bytes_max=call.request.app[OPTIONS].scrub_spill_bytes_max)
+        return Scrub(call.context, uuid4(), _read_options(call), call.key.actor, file)
     except ForbearError:
         await drain(call.request)
         raise
@@ -71,6 +84,7 @@ def _read_options(call: Call) -> ScrubOptions:
         rows=choose_rows(query.get("rows", "deliver")),
         links=bool(_flag(query, "links", {"true": True, "false": False}, "false")),
         campaign=check_campaign(query.get("campaign", "")),
+        format=_FORMATS[call.request.content_type],
     )
     require_reach(call.key, options.question.scope, options.question.purpose)
     if options.rows is not RowChoice.DELIVER and not has_permission(call.key, Permission.REASONS):
@@ -127,13 +141,17 @@ async def show_scrub(call: Call) -> web.Response:
     return json_response(answer)
 
 
-_TEXT: Final = {"schema": {"type": "string"}}
+_LISTS: Final = {
+    CSV: {"schema": {"type": "string"}},
+    NDJSON: {"schema": {"type": "string"}},
+    PARQUET: {"schema": {"type": "string", "format": "binary"}},
+}
 _FLAGS: Final = {"enum": ["true", "false"]}
 _QUERY: Final[tuple[tuple[str, str, bool, Mapping[str, object]], ...]] = (
     ("purpose", "What the message is for.", True, {"enum": [item.value for item in Purpose]}),
     ("scope", "`*`, a brand, or a topic of a brand.", True, {}),
     ("column", "Name of the address column, or its position from 1. Default: the one that fits.", False, {}),
-    ("header", "Whether the first record names the columns.", False, {"enum": list(_HEADER)}),
+    ("header", "Whether the first record of a CSV list names the columns.", False, {"enum": list(_HEADER)}),
     (
         "rows",
         "Which rows come out; others than `deliver` need the permission `reasons`.",
@@ -155,10 +173,10 @@ def _scrub_operation(method: HTTPMethod) -> Operation:
         "Filter a whole send list",
         Permission.SCRUB,
         scrub,
-        description="The list in, the rows that may be mailed out, byte for byte and in order, duplicates once. "
-        "The header `Scrub-Id` names the record of the run. An answer that could not be completed ends without its "
-        "last chunk. PUT is the same, for `curl -T`.",
-        extra={"parameters": _QUERY, "request": {CSV: _TEXT}, "response": {CSV: _TEXT}},
+        description="The list in, the rows that may be mailed out, in its format and order, duplicates once; CSV and "
+        "JSON lines byte for byte. The header `Scrub-Id` names the record of the run. An answer that could not be "
+        "completed ends without its last chunk. PUT is the same, for `curl -T`.",
+        extra={"parameters": _QUERY, "request": _LISTS, "response": _LISTS},
     )
 
 
