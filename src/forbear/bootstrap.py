@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
@@ -33,11 +35,10 @@ from forbear.services.standings import Standings
 from forbear.store import scope as scope_store
 from forbear.store import server as server_store
 from forbear.store.database import open_database, open_owner_connection
-from forbear.web.app import make_app
-from forbear.web.keys import WebOptions
-from forbear.web.metrics import make_metrics_app
-from forbear.web.server import serve
 from forbear.worker.loop import run_worker as run_worker_loop
+
+if TYPE_CHECKING:
+    from forbear.web.keys import WebOptions
 
 LOCAL_KEY_FILE = "api-key"
 LOCAL_KEY_NAME = "local"
@@ -45,8 +46,11 @@ LOCAL_KEY_NAME = "local"
 
 def configure_logging(*, as_json: bool) -> None:
     """Log to stderr: JSON lines for the processes, short text for commands."""
+    # orjson gives bytes, which nothing has to encode again: there is a line for each request.
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer(serializer=_write_json)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[
@@ -56,8 +60,10 @@ def configure_logging(*, as_json: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if as_json else logging.ERROR),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
+        logger_factory=(
+            structlog.BytesLoggerFactory(sys.stderr.buffer) if as_json else structlog.PrintLoggerFactory(sys.stderr)
+        ),
+        cache_logger_on_first_use=as_json,
     )
     # Libraries may quote what they were given; only their own warnings about themselves are let through.
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
@@ -140,6 +146,10 @@ async def serve_web(settings: Settings, *, ready_fd: int | None = None) -> None:
     `ready_fd` is told the base URL as one line of JSON once the process listens. With port 0 and no public URL,
     links are built from the port that was given.
     """
+    # Commands that serve nothing start in two thirds of the time without it.
+    from forbear.web.app import make_app  # noqa: PLC0415
+    from forbear.web.server import serve  # noqa: PLC0415
+
     configure_logging(as_json=True)
     stop = _stop_event()
     host, port = split_host_port(settings.http)
@@ -154,6 +164,8 @@ async def serve_web(settings: Settings, *, ready_fd: int | None = None) -> None:
             serve(app, listener, shutdown_seconds=settings.shutdown_seconds),
             _serve_metrics(settings),
         ):
+            # What is here now stays: the collector need not look through it again and again.
+            gc.freeze()
             structlog.get_logger().info("listening", http=base_url)
             if ready_fd is not None:
                 with os.fdopen(ready_fd, "wb") as ready:
@@ -196,6 +208,8 @@ def _make_options(settings: Settings) -> Options:
 
 
 def _make_web_options(settings: Settings) -> WebOptions:
+    from forbear.web.keys import WebOptions  # noqa: PLC0415 - as in serve_web
+
     return WebOptions(
         json_body_bytes_max=settings.json_body_bytes_max,
         addresses_max=settings.addresses_max,
@@ -205,6 +219,10 @@ def _make_web_options(settings: Settings) -> WebOptions:
         trusted_proxies=settings.trusted_proxies,
         contact=settings.contact,
     )
+
+
+def _write_json(line: object, **_how: Any) -> bytes:
+    return orjson.dumps(line, default=str)
 
 
 def _service_url(settings: Settings) -> str:
@@ -257,6 +275,9 @@ async def _serve_metrics(settings: Settings) -> AsyncIterator[None]:
     if settings.metrics is None:
         yield
         return
+    from forbear.web.metrics import make_metrics_app  # noqa: PLC0415 - as in serve_web
+    from forbear.web.server import serve  # noqa: PLC0415
+
     host, port = split_host_port(settings.metrics)
     async with serve(make_metrics_app(), _listen(host, port), shutdown_seconds=settings.shutdown_seconds):
         yield

@@ -10,7 +10,6 @@ from forbear import bootstrap
 from forbear.cli.running import Data, errors, run
 from forbear.config import Settings
 from forbear.local.lock import open_database
-from forbear.local.start import start as run_service
 
 Http = Annotated[
     str | None, typer.Option("--http", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
@@ -37,6 +36,8 @@ def start(
     ] = False,
 ) -> None:
     """Set everything up and run the whole service on this machine."""
+    # It asks the service over HTTP; no other command needs a client for that.
+    from forbear.local.start import start as run_service  # noqa: PLC0415
 
     async def work(settings: Settings) -> int:
         return await run_service(settings, as_json=as_json)

@@ -45,17 +45,17 @@ class Fingerprinter:
     def __init__(self, chain: Sequence[bytes], channel: Channel) -> None:
         """Derive one key per kind and secret; secrets have 32 bytes."""
         self._keys = {kind: [_derive(secret, channel, kind) for secret in chain] for kind in Kind}
+        # A hash that has its key already is copied in a third of the time that it takes to make it.
+        self._begun = {
+            kind: [blake2s(digest_size=FINGERPRINT_BYTES, key=key) for key in keys] for kind, keys in self._keys.items()
+        }
 
     def make(self, kind: Kind, forms: Iterable[str]) -> list[Fingerprint]:
         """Fingerprint many canonical forms of one kind, in order."""
-        first, *later = self._keys[kind]
-        made = [
-            blake2s(form.encode("utf-8", "surrogatepass"), digest_size=FINGERPRINT_BYTES, key=first).digest()
-            for form in forms
-        ]
-        for key in later:
-            made = [blake2s(value, digest_size=FINGERPRINT_BYTES, key=key).digest() for value in made]
-        return [Fingerprint(value) for value in made]
+        values = [form.encode("utf-8", "surrogatepass") for form in forms]
+        for begun in self._begun[kind]:
+            values = [_finish(begun, value) for value in values]
+        return [Fingerprint(value) for value in values]
 
     def keys_of(self, kind: Kind) -> tuple[bytes, ...]:
         """The keys of one kind of form, in the order in which they are applied."""
@@ -84,6 +84,12 @@ class FingerprintChain:
     def email(self) -> Fingerprinter:
         """The fingerprinter of e-mail addresses."""
         return Fingerprinter(self.secrets, Channel.EMAIL)
+
+
+def _finish(begun: blake2s, value: bytes) -> bytes:
+    hashed = begun.copy()
+    hashed.update(value)
+    return hashed.digest()
 
 
 def _derive(secret: bytes, channel: Channel, kind: Kind) -> bytes:

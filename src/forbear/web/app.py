@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from aiohttp import web
@@ -19,7 +19,7 @@ from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
 from forbear.web.docs import add_docs
 from forbear.web.errors import UNREADABLE_BODY, from_error, from_framework, from_validation, list_places, problem
 from forbear.web.keys import CONTEXT, OPTIONS, WebOptions
-from forbear.web.metrics import REQUEST_SECONDS, REQUESTS
+from forbear.web.metrics import count_request
 
 _log = structlog.get_logger()
 OPERATIONS: Final = (
@@ -68,7 +68,7 @@ async def _readyz(request: web.Request) -> web.Response:
 async def _observe(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Give the request an id, count it, and write one line about it: its route's name, never its path."""
     started = time.monotonic()
-    request_id = uuid4().hex[:16]
+    request_id = secrets.token_hex(8)
     route = request.match_info.route.name or "unknown"
     status = 499
     structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -80,8 +80,7 @@ async def _observe(request: web.Request, handler: _Handler) -> web.StreamRespons
         return response
     finally:
         seconds = time.monotonic() - started
-        REQUESTS.labels(route, request.method if request.method in _METHODS else "other", status).inc()
-        REQUEST_SECONDS.labels(route).observe(seconds)
+        count_request(route, request.method if request.method in _METHODS else "other", status, seconds)
         _log.info("request", route=route, status=status, milliseconds=round(seconds * 1000, 1))
         structlog.contextvars.unbind_contextvars("request_id", "api_key")
 

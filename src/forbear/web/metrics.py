@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -11,6 +12,18 @@ REQUESTS: Final = Counter("forbear_http_requests", "HTTP requests answered.", ["
 REQUEST_SECONDS: Final = Histogram("forbear_http_request_seconds", "Time to answer an HTTP request.", ["route"])
 OPT_OUTS: Final = Counter("forbear_opt_outs", "Opt-outs committed from recipients' links.", ["source"])
 UNKNOWN_KEYS: Final = Counter("forbear_unknown_keys", "Links refused because their key is not at hand: an alarm.")
+
+
+@cache
+def _find_counters(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(route, method, status), REQUEST_SECONDS.labels(route)
+
+
+def count_request(route: str, method: str, status: int, seconds: float) -> None:
+    """Count a request that was answered."""
+    requests, times = _find_counters(route, method, status)
+    requests.inc()
+    times.observe(seconds)
 
 
 def make_metrics_app() -> web.Application:
