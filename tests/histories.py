@@ -26,16 +26,22 @@ from forbear.config import Settings
 from forbear.domain.address import parse_address, parse_intake
 from forbear.domain.errors import ForbearError, TryAgain
 from forbear.domain.suppression import Channel, Purpose, Reason, Source
+from forbear.index.addresses import Keys
+from forbear.index.engine import Engine
+from forbear.index.overlay import VERSION_MAX
+from forbear.index.rules import read_code
 from forbear.services import decision, suppression
 from forbear.services.context import Context
 from forbear.services.decision import Question
 from forbear.services.standings import Standings
-from forbear.services.suppression import Assertion, fingerprint_keys
+from forbear.services.suppression import Assertion, fingerprint_keys, lookup_keys
 from forbear.store import suppression as suppression_store
 
 WRITERS = 2
 TASKS = 8
 ADDRESSES = 8
+OTHERS = 50_000
+"""Further rows of a list, so that deciding about all of it takes some time, in which much changes."""
 QUESTION = Question(Purpose.MARKETING, "maison")
 
 
@@ -50,11 +56,20 @@ class Call:
 
 
 def name_addresses(writer: int, round_number: int) -> list[list[str]]:
-    """The addresses of a writer's tasks."""
+    """The addresses of a writer's tasks; each has a mailbox of many spellings, or a domain, to itself."""
     return [
-        [f"w{writer}r{round_number}t{task}n{number}@example.com" for number in range(ADDRESSES)]
+        [_name_address(f"w{writer}r{round_number}t{task}n{number}", number) for number in range(ADDRESSES)]
         for task in range(TASKS)
     ]
+
+
+def _name_address(name: str, number: int) -> str:
+    return f"{name}+x@gmail.com" if number % 2 else f"ann@{name}.example.com"
+
+
+def name_relative(address: str) -> str:
+    """Whatever else an entry can be about so that it counts for the address: another spelling, or its domain."""
+    return address.replace("+x@", "+y@") if "+x@" in address else "@" + address.partition("@")[2]
 
 
 def read_rounds(folder: Path) -> list[int]:
@@ -97,13 +112,10 @@ async def write_for_ever(context: Context, log: Log, addresses: list[str]) -> No
 
 async def change(context: Context, address: str, event: int, choose: random.Random) -> int:
     """One call that changes what stands about an address; the event that may be undone, 0 for none."""
-    async with context.database.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT id FROM entries WHERE fingerprint = $1 AND lifted_at IS NULL", key_of(context, address)
-        )
-    match choose.randrange(4):
-        case 0 if rows:
-            await suppression.lift(context, choose.choice(rows)["id"], actor="test", why="a test")
+    standing = await find_standing(context, address)
+    match choose.randrange(6):
+        case 0 if standing:
+            await suppression.lift(context, choose.choice(standing)["id"], actor="test", why="a test")
         case 1:
             scope = choose.choice(["*", "maison", "maison/newsletter"])
             async with context.database.connection() as connection:
@@ -113,16 +125,49 @@ async def change(context: Context, address: str, event: int, choose: random.Rand
         case 2 if event:
             async with context.database.transaction() as connection:
                 await suppression_store.undo_events(connection, [event], actor="test")
-        case _:
+        case 3:
             reason = choose.choice([Reason.UNSUBSCRIBE, Reason.COMPLAINT, Reason.MANUAL])
-            assertion = Assertion(parse_intake(address), reason, choose.choice(["*", "maison"]), Source.API)
-            (asserted,) = await suppression.assert_entries(context, [assertion], actor="test")
-            return asserted.event_id
+            return await add_entry(context, address, reason, choose.choice(["*", "maison"]))
+        case 4:
+            await add_entry(context, name_relative(address), Reason.COMPLAINT, "*")
+        case _:
+            await move(context, address, standing)
     return 0
 
 
-def key_of(context: Context, address: str) -> bytes:
-    return fingerprint_keys(context, parse_address(address)).match
+async def move(context: Context, address: str, standing: list) -> None:
+    """Block an address by an entry of its own instead of its relative's, or the other way round.
+
+    It is never without one of the two, so the verdict is the same before, meanwhile and afterwards.
+    """
+    blocks = [row for row in standing if row["reason"] == Reason.MANUAL and row["scope"] == "*"]
+    is_own = any(row["fingerprint"] == key_of(context, address) for row in blocks)
+    await add_entry(context, name_relative(address) if is_own else address, Reason.MANUAL, "*")
+    for row in blocks:
+        await suppression.lift(context, row["id"], actor="test", why="a test")
+
+
+async def add_entry(context: Context, target: str, reason: Reason, scope: str) -> int:
+    """Opt out, at a relative's by phone, so that it counts for all spellings; the event."""
+    source = Source.API if "+y@" not in target else Source.PHONE
+    assertion = Assertion(parse_intake(target), reason, scope, source)
+    (asserted,) = await suppression.assert_entries(context, [assertion], actor="test")
+    return asserted.event_id
+
+
+async def find_standing(context: Context, address: str) -> list:
+    """The entries of an address and its relative."""
+    keys = [key_of(context, address), key_of(context, name_relative(address))]
+    async with context.database.connection() as connection:
+        found = await connection.fetch(
+            "SELECT id, fingerprint, scope, reason::text, lifted_at FROM entries WHERE fingerprint = ANY ($1)", keys
+        )
+    return [row for row in found if row["lifted_at"] is None]
+
+
+def key_of(context: Context, target: str) -> bytes:
+    """The fingerprint of what an entry is about."""
+    return lookup_keys(context, parse_intake(target))[0][0]
 
 
 async def read_truth(context: Context, address: str) -> str:
@@ -158,27 +203,52 @@ def name_verdict(verdict) -> str:
     return f"{verdict.outcome} {verdict.reason or ''}".strip()
 
 
+async def read_list(context: Context, log: Log, addresses: list[str], keys: Keys) -> None:
+    """Ask for the verdicts of a batch, as every scrub does; its first rows are the addresses."""
+    began = time.monotonic_ns()
+    try:
+        coded = await decision.decide_rows(context, keys, QUESTION)
+    except TryAgain:
+        await asyncio.sleep(0.05)
+        return
+    ended = time.monotonic_ns()
+    for address, code in zip(addresses, coded.codes.tolist(), strict=False):
+        log.add("read", address, began, ended, name_verdict(read_code(code)))
+
+
 async def read_for_ever(context: Context, log: Log, folder: Path) -> None:
     """Ask about one address after the other, and now and then about all at once."""
     choose = random.Random()  # noqa: S311 - any order will do
+    rounds, everybody, keys = [], [], None
     while True:
-        everybody = [
-            address
-            for writer, round_number in enumerate(read_rounds(folder))
-            for addresses in name_addresses(writer, round_number)
-            for address in addresses
-        ]
-        for _ in range(50):
+        if rounds != (rounds := read_rounds(folder)):
+            everybody = [
+                address
+                for writer, round_number in enumerate(rounds)
+                for addresses in name_addresses(writer, round_number)
+                for address in addresses
+            ]
+            texts = [*everybody, *(f"nobody{number}@gmail.com" for number in range(OTHERS))]
+            keys = await asyncio.to_thread(context.standings.fingerprinter.make_texts, texts)
+        for _ in range(20):
             await read_once(context, log, choose.choice(everybody))
-        # So many go the way of whole lists.
         await read_once(context, log, *everybody)
+        await read_list(context, log, everybody, keys)
 
 
 # Barriers that are broken on purpose
 
 
 def break_barrier(how: str) -> None:
-    """Replace the barrier of this process by one that looks much the same."""
+    """Replace the barrier of this process, or the engine's view of one moment, by one that looks much the same."""
+    if how == "torn":
+        look_up = Engine._look_up
+
+        def look_up_what_is_there_by_now(engine, _view, *arguments):
+            return look_up(engine, engine.overlay.view()._replace(version=VERSION_MAX), *arguments)
+
+        Engine._look_up = look_up_what_is_there_by_now
+        return
     whole = Standings.catch_up
     under_way: asyncio.Future | None = None
 

@@ -156,7 +156,7 @@ async def test_no_verdict_is_older_than_the_answers_before_it(server, tmp_path):
     assert people.check() == []
 
 
-@pytest.mark.parametrize("barrier", ["shared", "rare"])
+@pytest.mark.parametrize("barrier", ["shared", "rare", "torn"])
 async def test_a_barrier_that_is_broken_is_found_out(server, tmp_path, barrier):
     """The check would be worth nothing if it did not fail here."""
     async with crowd(server, tmp_path, barrier) as people:
