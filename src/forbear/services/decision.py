@@ -118,10 +118,10 @@ async def require_question(context: Context, question: Question) -> None:
 async def decide_rows(context: Context, keys: Keys, question: Question) -> Coded:
     """Catch up, then decide about fingerprints in bulk."""
     as_of = await context.standings.catch_up()
-    return Coded(as_of, await decide_caught_up(context, keys, question))
+    return Coded(as_of, await _decide_caught_up(context, keys, question))
 
 
-async def decide_caught_up(context: Context, keys: Keys, question: Question) -> Bytes:
+async def _decide_caught_up(context: Context, keys: Keys, question: Question) -> Bytes:
     """The codes of a batch whose barrier has been passed already; the array is the caller's."""
     engine = context.standings.engine
     if engine is None:

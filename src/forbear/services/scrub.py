@@ -1,8 +1,8 @@
 """The scrub: a whole send list in, the rows that may be mailed out.
 
 A list of any size passes in constant memory (but for some 25 bytes a row, to find duplicates), in batches that
-overlap: while one is decided and written, the next ones are read and fingerprinted. Every batch catches up with the
-list before it is decided. A row is never dropped in silence: rows = deliver + sum(suppress) + invalid + duplicate.
+overlap: while one is written, the next ones are read and decided. Every batch catches up with the list before it is
+decided. A row is never dropped in silence: rows = deliver + sum(suppress) + invalid + duplicate.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from forbear.domain.errors import ForbearError, InvalidInput, InvalidList, ListU
 from forbear.index.addresses import Keys
 from forbear.index.fingerprint_set import FingerprintSet
 from forbear.index.kernels.addresses import INVALID
-from forbear.index.kernels.blake2s import Bytes
 from forbear.index.list_file import ListFile
 from forbear.index.list_formats import Rows, SendList, open_list
 from forbear.index.list_layout import ListOptions
 from forbear.index.rules import DUPLICATE_CODE
 from forbear.services.context import Context
-from forbear.services.decision import decide_caught_up, require_question
+from forbear.services.decision import Coded, decide_rows, require_question
 from forbear.services.links import open_link_maker
 from forbear.services.scrub_rows import Counts, Output, RowChoice, RowWriter, ScrubOptions
 from forbear.store import scrub as scrub_store
@@ -36,9 +35,9 @@ from forbear.store.scrub import ScrubRow
 
 BATCH_BYTES: Final = 1024 * 1024
 BATCHES_AHEAD: Final = 3
-"""Batches read ahead of the one that is decided; what a scrub holds in memory is bounded by both."""
+"""Batches decided ahead of the one that is written; what a scrub holds in memory is bounded by both."""
 _FRESH_SECONDS: Final = 0.1
-"""A batch that waited longer than this for its turn catches up once more before it is decided."""
+"""A batch that waited longer than this for its turn catches up once more, and is decided anew."""
 _RECORD_EVERY_SECONDS: Final = 2.0
 """How often a record is written; one that is silent for a minute is taken for that of a process that died."""
 _log = structlog.get_logger()
@@ -48,12 +47,12 @@ Sink = Callable[[Output], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Batch:
-    """Records with their fingerprints, caught up with the list at `caught_up_at` (the loop's clock)."""
+    """Records with their fingerprints, and the verdicts that were asked for at `decided_at` (the loop's clock)."""
 
     rows: Rows
     keys: Keys
-    as_of: datetime
-    caught_up_at: float
+    verdicts: Coded = field(init=False)
+    decided_at: float = field(init=False)
 
 
 @dataclass(slots=True)
@@ -132,13 +131,13 @@ class Scrub:
         return open_list(self.options.format, options, self.file)
 
     async def _pass_all(self, source: AsyncIterator[bytes], sink: Sink) -> None:
-        """Read ahead in one task, decide and write in this one, in the order of the list."""
+        """Read and decide ahead in other tasks, write in this one, in the order of the list."""
         waiting: asyncio.Queue[asyncio.Task[_Batch] | None] = asyncio.Queue(BATCHES_AHEAD)
         async with _failing_together() as tasks:
             recorder = tasks.create_task(self._record_now_and_then())
             tasks.create_task(self._read_all(source, waiting, tasks))
             while (task := await waiting.get()) is not None:
-                await sink(await self._decide(await task))
+                await sink(await self._pass(await task))
             await sink(await asyncio.to_thread(self._writer.finish))
             recorder.cancel()
 
@@ -162,25 +161,28 @@ class Scrub:
             await waiting.put(tasks.create_task(self._prepare(rows)))
 
     async def _prepare(self, rows: Rows) -> _Batch:
-        """Fingerprint a batch, then catch up on its behalf."""
+        """Fingerprint a batch, catch up on its behalf, and decide about it."""
         keys = await asyncio.to_thread(rows.make_keys, self.context.standings.fingerprinter)
-        caught_up_at = asyncio.get_running_loop().time()
-        return _Batch(rows, keys, await self.context.standings.catch_up(), caught_up_at)
+        batch = _Batch(rows, keys)
+        await self._decide(batch)
+        return batch
 
-    async def _decide(self, batch: _Batch) -> Output:
-        if asyncio.get_running_loop().time() - batch.caught_up_at > _FRESH_SECONDS:
-            batch.as_of = await self.context.standings.catch_up()
-        self.as_of = min(self.as_of or batch.as_of, batch.as_of)
-        is_new = await asyncio.to_thread(self._find_new, batch.keys)
-        codes = await decide_caught_up(self.context, batch.keys, self.options.question)
-        return await asyncio.to_thread(self._write, batch, codes, is_new)
+    async def _decide(self, batch: _Batch) -> None:
+        batch.decided_at = asyncio.get_running_loop().time()
+        batch.verdicts = await decide_rows(self.context, batch.keys, self.options.question)
 
-    def _find_new(self, keys: Keys) -> Bytes:
-        return self._seen.add_rows(keys.match, (keys.state != INVALID).astype(np.uint8))
+    async def _pass(self, batch: _Batch) -> Output:
+        """The rows of a batch on their way out."""
+        if asyncio.get_running_loop().time() - batch.decided_at > _FRESH_SECONDS:
+            await self._decide(batch)
+        self.as_of = min(self.as_of or batch.verdicts.as_of, batch.verdicts.as_of)
+        return await asyncio.to_thread(self._write, batch)
 
-    def _write(self, batch: _Batch, codes: Bytes, is_new: Bytes) -> Output:
-        """Count verdicts and write the rows that are wanted. Runs in a thread."""
-        codes[(is_new == 0) & (batch.keys.state != INVALID)] = DUPLICATE_CODE
+    def _write(self, batch: _Batch) -> Output:
+        """Find duplicates, count verdicts, and write the rows that are wanted. Runs in a thread, a batch at a time."""
+        codes, is_valid = batch.verdicts.codes, batch.keys.state != INVALID
+        is_new = self._seen.add_rows(batch.keys.match, is_valid.astype(np.uint8))
+        codes[(is_new == 0) & is_valid] = DUPLICATE_CODE
         self.counts.add(codes)
         return self._writer.write(batch.rows, batch.keys, codes)
 
