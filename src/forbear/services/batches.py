@@ -14,6 +14,7 @@ from typing import Final
 
 from forbear.domain.errors import Busy, NotFound, NothingToUndo
 from forbear.services.context import Context
+from forbear.services.index_keeper import wait_for_builders
 from forbear.store import Connection
 from forbear.store import batch as batch_store
 from forbear.store import import_rows as import_store
@@ -127,6 +128,7 @@ async def _undo_entries(held: Held, actor: str, on_progress: Progress | None) ->
     connection, batch_id = held.connection, held.batch.id
     above = seen = lifted = 0
     while page := await batch_store.list_standing_entries(connection, batch_id, above=above, limit=PAGE_ROWS):
+        await wait_for_builders(connection)
         async with connection.transaction():
             undone = await batch_store.undo_entries(connection, batch_id, page, actor=actor)
             await batch_store.add_batch_counts(connection, batch_id, {"lifted": undone})
