@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
 from forbear.config import Settings
 from forbear.local.cluster import Cluster, open_cluster
@@ -33,6 +34,14 @@ class Template:
 
     cluster: Cluster
     keys: Path
+
+
+@pytest.fixture(autouse=True)
+def logging_as_at_first() -> Iterator[None]:
+    """What one test has set about logging, as commands do in this process, must reach no other."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 
+from forbear import bootstrap
 from forbear.store.database import open_owner_connection
 
 
@@ -16,4 +17,11 @@ async def connection(settings):
 async def owner(settings):
     """As the role that owns the tables."""
     async with open_owner_connection(settings.migrate_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def other(settings):
+    """The same list, opened by another process."""
+    async with bootstrap.open_context(settings) as opened:
         yield opened
