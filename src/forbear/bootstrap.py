@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,13 @@ from forbear.domain.errors import Misconfigured, Unauthenticated
 from forbear.domain.keys import Keyring
 from forbear.domain.suppression import EVERYTHING
 from forbear.index import warming
+from forbear.mailer.message import read_sender
+from forbear.mailer.pool import Mailer
+from forbear.mailer.upstream import read_upstream
 from forbear.services import api_keys
 from forbear.services.adoption import adopt_list
 from forbear.services.api_keys import Permission
-from forbear.services.context import Context, Options
+from forbear.services.context import Context, LimitOptions, MailOptions, Options
 from forbear.services.index_keeper import IndexKeeper
 from forbear.services.key_file import load_keys, prepare_keys, rotate_sealing_key
 from forbear.services.standings import Standings
@@ -162,7 +166,7 @@ async def serve_web(settings: Settings, *, ready_fd: int | None = None) -> None:
         async with (
             _follow_list(context, is_builder=False),
             serve(app, listener, shutdown_seconds=settings.shutdown_seconds),
-            _serve_metrics(settings),
+            _serve_metrics(chosen, context),
         ):
             # What is here now stays: the collector need not look through it again and again.
             gc.freeze()
@@ -177,8 +181,35 @@ async def run_worker(settings: Settings) -> None:
     """Do the worker's jobs until SIGTERM or SIGINT."""
     configure_logging(as_json=True)
     stop = _stop_event()
-    async with open_context(settings) as context, _follow_list(context, is_builder=True):
-        await run_worker_loop(context, stop)
+    async with (
+        open_context(settings) as context,
+        _follow_list(context, is_builder=True),
+        _open_mailer(settings) as mailer,
+    ):
+        await run_worker_loop(context, stop, mailer, context.options.mail.sender)
+
+
+@asynccontextmanager
+async def _open_mailer(settings: Settings) -> AsyncIterator[Mailer | None]:
+    """What sends messages, or None where no upstream is set."""
+    if settings.upstream is None or settings.mail_from is None:
+        yield None
+        return
+    upstream = replace(
+        read_upstream(settings.upstream),
+        ca_file=settings.upstream_ca,
+        connections_max=settings.upstream_connections_max,
+        timeout_seconds=settings.upstream_seconds,
+        hello=read_sender(settings.mail_from).domain,
+    )
+    try:
+        mailer = Mailer(upstream)
+    except OSError as error:
+        raise Misconfigured(f"the certificates of FORBEAR_UPSTREAM_CA cannot be read: {error.strerror}") from error
+    try:
+        yield mailer
+    finally:
+        await mailer.close()
 
 
 @asynccontextmanager
@@ -204,6 +235,25 @@ def _make_options(settings: Settings) -> Options:
         undo_window=settings.undo_window,
         record_bytes_max=settings.record_bytes_max,
         scrub_retention=timedelta(days=settings.scrub_days),
+        mail=_make_mail_options(settings),
+        limits=LimitOptions(
+            typed_per_network_max=settings.typed_per_network_max,
+            typed_per_hour_max=settings.typed_per_hour_max,
+            subscriptions_per_network_max=settings.subscriptions_per_network_max,
+            subscriptions_per_hour_max=settings.subscriptions_per_hour_max,
+        ),
+    )
+
+
+def _make_mail_options(settings: Settings) -> MailOptions:
+    return MailOptions(
+        sender=None if settings.mail_from is None else read_sender(settings.mail_from),
+        has_upstream=settings.upstream is not None,
+        contact=settings.contact,
+        lifetime=timedelta(hours=settings.message_hours),
+        retention=timedelta(days=settings.message_days),
+        confirmation_lifetime=timedelta(hours=settings.confirmation_hours),
+        confirmation_window=timedelta(minutes=settings.confirmation_window_minutes),
     )
 
 
@@ -271,7 +321,7 @@ def _base_url(host: str, port: int) -> str:
 
 
 @asynccontextmanager
-async def _serve_metrics(settings: Settings) -> AsyncIterator[None]:
+async def _serve_metrics(settings: Settings, context: Context) -> AsyncIterator[None]:
     if settings.metrics is None:
         yield
         return
@@ -279,5 +329,5 @@ async def _serve_metrics(settings: Settings) -> AsyncIterator[None]:
     from forbear.web.server import serve  # noqa: PLC0415
 
     host, port = split_host_port(settings.metrics)
-    async with serve(make_metrics_app(), _listen(host, port), shutdown_seconds=settings.shutdown_seconds):
+    async with serve(make_metrics_app(context), _listen(host, port), shutdown_seconds=settings.shutdown_seconds):
         yield

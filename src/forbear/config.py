@@ -18,8 +18,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from forbear.domain.errors import Misconfigured
 from forbear.domain.suppression import Policy, Purpose, Reason
+from forbear.mailer.message import read_sender
+from forbear.mailer.upstream import read_upstream
 
-SECRETS = ("DATABASE_URL", "FORBEAR_MIGRATE_URL")
+SECRETS = ("DATABASE_URL", "FORBEAR_MIGRATE_URL", "FORBEAR_UPSTREAM")
 """What may stand in a file that `NAME_FILE` points to."""
 DEFAULT_DATA = Path("var")
 
@@ -68,6 +70,20 @@ class Settings(BaseSettings):
     contact: str | None = Field(
         None, description="Another way out (an e-mail address, phone number or postal address) shown when a link fails."
     )
+    upstream: str | None = Field(
+        None,
+        repr=False,
+        description="Mail server that takes our messages: smtps://USER:PASSWORD@HOST[:PORT], starttls://... or, "
+        "without TLS, smtp://... Its certificate is checked. Without it messages wait in the outbox.",
+    )
+    upstream_ca: Path | None = Field(
+        None, description="Certificates (PEM) that the mail server's is checked against. Default: the system's."
+    )
+    mail_from: str | None = Field(
+        None,
+        description="Whom messages are from, such as Maison <news@maison.example>; needed with FORBEAR_UPSTREAM. What "
+        "cannot be delivered comes back there.",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Networks (CIDR, comma separated) whose X-Forwarded-For is believed for click evidence."
     )
@@ -109,6 +125,35 @@ class Settings(BaseSettings):
         300,
         gt=0,
         description="How long a scrub waits for a client that neither sends nor takes rows; it would hold its place.",
+    )
+    upstream_connections_max: int = Field(
+        4, ge=1, le=100, description="Connections to the mail server per worker; it has a limit of its own."
+    )
+    upstream_seconds: float = Field(
+        30, gt=0, le=300, description="How long the mail server may take for one answer; a stuck one must not hold us."
+    )
+    message_hours: int = Field(
+        72, ge=1, le=240, description="How long a message is tried; a link in it would be of no use much later."
+    )
+    message_days: int = Field(30, ge=1, description="How long the record of a message, emptied, is kept.")
+    confirmation_hours: int = Field(72, ge=1, le=720, description="How long the link of a confirmation works.")
+    confirmation_window_minutes: int = Field(
+        60,
+        ge=1,
+        le=10_080,
+        description="One confirmation of a kind goes to an address within so long; nobody's mailbox is to be filled.",
+    )
+    typed_per_network_max: int = Field(
+        60, ge=1, description="Typed unsubscribes per hour from one network (IPv4 /24, IPv6 /48); more get 429."
+    )
+    typed_per_hour_max: int = Field(
+        1000, ge=1, description="Typed unsubscribes per hour over all, since anybody may type any address; then 429."
+    )
+    subscriptions_per_network_max: int = Field(
+        60, ge=1, description="Requests to subscribe per hour from one network; more get 429."
+    )
+    subscriptions_per_hour_max: int = Field(
+        5000, ge=1, description="Requests to subscribe per hour over all; a flood must not become mail."
     )
     click_evidence_days: int = Field(90, ge=1, description="How long IP address and user agent of a click are kept.")
     scrub_days: int = Field(730, ge=1, description="How long the counts of a scrub are kept.")
@@ -156,6 +201,26 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")) or "?" in value or "#" in value:
             raise ValueError("a base URL is needed, such as https://mail.example.com")
         return value.rstrip("/")
+
+    @field_validator("upstream")
+    @classmethod
+    def _mail_server(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_upstream(value)
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _one_sender(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_sender(value)
+        return value
+
+    @model_validator(mode="after")
+    def _messages_have_a_sender(self) -> Self:
+        if self.upstream and not self.mail_from:
+            raise ValueError("FORBEAR_UPSTREAM needs FORBEAR_MAIL_FROM beside it")
+        return self
 
     @model_validator(mode="after")
     def _data_beats_url(self) -> Self:

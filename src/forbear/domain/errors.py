@@ -18,6 +18,7 @@
     └── TryAgain                      the same request may succeed later
         ├── ListUnavailable           the list cannot be asked: nothing is let through
         ├── KeyNotAtHand              sealed under a key that this process does not hold
+        ├── LimitReached              asked too often (names the limit, and when to come back)
         └── Busy
 
 Numbers of HTTP, SMTP and exit codes are not known here: the doors map this tree, and a test walks it.
@@ -117,6 +118,16 @@ class ListUnavailable(TryAgain):
 
 class KeyNotAtHand(TryAgain):
     """This was sealed under a key that is not at hand."""
+
+
+class LimitReached(TryAgain):
+    """This was asked for too often; try again later."""
+
+    def __init__(self, detail: str | None = None, *, limit: str = "", retry_after_seconds: int = 60) -> None:
+        """Take which limit it was, and how long it holds."""
+        super().__init__(detail)
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Busy(TryAgain):

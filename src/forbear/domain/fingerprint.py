@@ -85,6 +85,11 @@ class FingerprintChain:
         """The fingerprinter of e-mail addresses."""
         return Fingerprinter(self.secrets, Channel.EMAIL)
 
+    def make_counter_key(self, name: str, subject: str) -> bytes:
+        """What a counter stands under: what is counted, and for whom; another secret begins every count anew."""
+        key = blake2s(b"forbear counter", key=self.secrets[-1]).digest()
+        return blake2s(f"{name}\0{subject}".encode(), digest_size=FINGERPRINT_BYTES, key=key).digest()
+
 
 def _finish(begun: blake2s, value: bytes) -> bytes:
     hashed = begun.copy()

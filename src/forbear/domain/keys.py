@@ -37,6 +37,11 @@ class Use(StrEnum):
     LINK = "link"
     UNDO = "undo"
     CURSOR = "cursor"
+    MESSAGE = "message"
+    CONFIRM = "confirm"
+    CONFIRMATION = "confirmation"
+    INTAKE = "intake"
+    CONTACT = "contact"
 
 
 class KeyRole(StrEnum):

@@ -8,11 +8,38 @@ from datetime import datetime, timedelta
 
 from forbear.domain.keys import Keyring
 from forbear.domain.suppression import Policy
+from forbear.mailer.message import Sender
 from forbear.services.standings import Standings
 from forbear.store import Database
 from forbear.store.scope import Scope
 
 SCOPES_FRESH_FOR = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class MailOptions:
+    """What messages need to know.
+
+    Without `has_upstream` they wait in the outbox. One confirmation per address and kind is sent in a window.
+    """
+
+    sender: Sender | None = None
+    has_upstream: bool = False
+    contact: str | None = None
+    lifetime: timedelta = timedelta(hours=72)
+    retention: timedelta = timedelta(days=30)
+    confirmation_lifetime: timedelta = timedelta(hours=72)
+    confirmation_window: timedelta = timedelta(minutes=60)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOptions:
+    """How often anybody may ask, per hour: from one network, and over all."""
+
+    typed_per_network_max: int = 60
+    typed_per_hour_max: int = 1000
+    subscriptions_per_network_max: int = 60
+    subscriptions_per_hour_max: int = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +54,8 @@ class Options:
     undo_window: timedelta
     record_bytes_max: int
     scrub_retention: timedelta
+    mail: MailOptions = field(default_factory=MailOptions)
+    limits: LimitOptions = field(default_factory=LimitOptions)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,8 @@ from forbear.domain.suppression import EVERYTHING, Channel, Reason, Source, is_w
 from forbear.services.context import Context
 from forbear.services.scopes import require_scopes
 from forbear.store import Connection
+from forbear.store import confirmation as confirmation_store
+from forbear.store import outbox as outbox_store
 from forbear.store import suppression as suppression_store
 from forbear.store.suppression import EntryDraft, EntryFilter, EntryRow, Written
 
@@ -103,6 +105,8 @@ async def erase(context: Context, address: Address, *, actor: str) -> Asserted:
         written = await _write_all(connection, [draft], actor=actor)
         # The entry is there before anything is deleted: a failure in between leaves more than it should, never less.
         await suppression_store.erase_address(connection, key)
+        await outbox_store.withhold_messages(connection, key)
+        await confirmation_store.delete_confirmations_of(connection, key)
     return Asserted(written[0].entry_id, written[0].event_id, written[0].is_new)
 
 

@@ -35,6 +35,7 @@ STATUS: Final[Mapping[type[errors.ForbearError], HTTPStatus]] = {
     errors.WrongKeys: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.ListUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.KeyNotAtHand: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Every leaf of the tree; a test walks it."""
@@ -86,7 +87,8 @@ def from_error(error: errors.ForbearError, instance: str | None = None) -> web.R
         faults = [{"row": error.row, "column": error.column, "detail": error.detail}]
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS or kind is errors.ForbearError)
     status = STATUS.get(kind, HTTPStatus.INTERNAL_SERVER_ERROR)
-    return problem(status, error.detail, word=word_of(error), instance=instance, faults=faults)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, errors.LimitReached) else {}
+    return problem(status, error.detail, word=word_of(error), instance=instance, faults=faults, headers=headers)
 
 
 def from_framework(error: web.HTTPException, instance: str | None = None) -> web.Response:

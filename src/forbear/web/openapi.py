@@ -22,6 +22,7 @@ _REFUSALS = {
     "413": "The request is larger than this installation allows.",
     "415": "The body is of another type.",
     "422": "The request is understood and cannot be carried out; the detail says why.",
+    "429": "This was asked for too often. Try again after Retry-After.",
     "503": "The list cannot be asked: nothing was let through and nothing was changed. Try again after Retry-After.",
 }
 
