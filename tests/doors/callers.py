@@ -84,11 +84,11 @@ class Client:
         assert result["status"] in {"added", "already"}, result
         return result["id"]
 
-    async def scrub(self, listed: bytes | str, **parameters) -> Answer:
-        """Filter a list."""
+    async def scrub(self, listed: bytes | str, *, kind: str = "text/csv", **parameters) -> Answer:
+        """Filter a list, of a type."""
         query = {"purpose": "marketing", "scope": "*", **parameters}
         data = io.BytesIO(listed.encode() if isinstance(listed, str) else listed)
-        return await self.ask("POST", "/v1/scrubs", data=data, params=query, headers={"Content-Type": "text/csv"})
+        return await self.ask("POST", "/v1/scrubs", data=data, params=query, headers={"Content-Type": kind})
 
     async def counts(self, answer: Answer) -> dict:
         """The record of a scrub."""
