@@ -2,6 +2,17 @@
 -- Open a batch whose rows are being staged.
 INSERT INTO batches (name, status, actor) VALUES ($1::text, 'staging', $2::text) RETURNING id;
 
+-- name: take_batch
+-- The batch of this name that is applied as it grows, opened at its first entry. Two at the same moment may open two.
+WITH found AS (
+    SELECT id FROM batches WHERE name = $1::text AND status = 'applied' ORDER BY id LIMIT 1
+), added AS (
+    INSERT INTO batches (name, status, actor)
+    SELECT $1, 'applied', $2::text WHERE NOT EXISTS (SELECT FROM found)
+    RETURNING id
+)
+SELECT id FROM found UNION ALL SELECT id FROM added;
+
 -- name: find_batch
 -- One batch, and whether a process is at it.
 SELECT id, name, status::text AS status, actor, row_counts, created_at, ended_at,

@@ -14,10 +14,11 @@ from forbear.domain.address import Address, mask_address, parse_intake
 from forbear.domain.errors import BrokenToken, InvalidAddress, NothingToUndo
 from forbear.domain.suppression import EVERYTHING, Outcome, Purpose, Reason, Source
 from forbear.domain.tokens import LinkToken, UndoToken, read_link_token, read_undo_token, write_undo_token
-from forbear.language import ENGLISH
+from forbear.language import ENGLISH, choose_language
 from forbear.services import decision, scopes, suppression
 from forbear.services.context import Context
 from forbear.services.decision import Question
+from forbear.services.people import Point, find_person, find_spoken
 from forbear.services.suppression import Assertion
 from forbear.store import suppression as suppression_store
 
@@ -68,6 +69,8 @@ class OptOut:
     choice: Choice
     was_done_already: bool
     undo_token: str | None
+    others: tuple[Point, ...] = ()
+    """Where else the person is called or written to, after everything was stopped at the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ async def view_link(context: Context, token: str, *, accepted: str = ENGLISH) ->
 
     `accepted` is the language that the browser asks for, for who has not told us theirs.
     """
-    return await _view(context, read_link_token(context.keyring, token), accepted)
+    link, address = open_link(context, token)
+    return await show_link(context, link, accepted, await find_spoken(context, address))
 
 
 async def opt_out(
@@ -100,20 +104,20 @@ async def opt_out(
     `list` unsubscribes from the link's own scope; `everything` is an objection to all marketing.
     Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`.
     """
-    link = read_link_token(context.keyring, token)
+    link, address = open_link(context, token)
     # What the answer shows is read first: once the opt-out is committed, nothing may fail that would hide it.
-    view = await _view(context, link, accepted)
+    person = None if source is Source.ONE_CLICK else await find_person(context, address)
+    view = await show_link(context, link, accepted, None if person is None else person.language)
     reason, scope = (Reason.UNSUBSCRIBE, link.scope) if choice is Choice.LIST else (Reason.OBJECTION, EVERYTHING)
-    proof = {**evidence, "campaign": link.campaign, "link_scope": link.scope, "link_made": link.minted.isoformat()}
-    assertion = Assertion(
-        _address_of(link), reason, scope, source, evidence=proof, keep_evidence=context.options.click_evidence
-    )
+    proof = {**evidence, **link_proof(link)}
+    assertion = Assertion(address, reason, scope, source, evidence=proof, keep_evidence=context.options.click_evidence)
     done = (await suppression.assert_entries(context, [assertion], actor=ACTOR))[0]
     undo_token = None
     if done.is_new:
         until = context.now() + context.options.undo_window
         undo_token = write_undo_token(context.keyring, UndoToken((done.event_id,), until), link.address)
-    return OptOut(view, choice, not done.is_new, undo_token)
+    others = person.others if person is not None and choice is Choice.EVERYTHING else ()
+    return OptOut(view, choice, not done.is_new, undo_token, others)
 
 
 async def undo(context: Context, token: str, undo_token: str, *, accepted: str = ENGLISH) -> Undone:
@@ -122,37 +126,46 @@ async def undo(context: Context, token: str, undo_token: str, *, accepted: str =
     Raises `NothingToUndo` when the window has passed, it was undone already, or somebody has opted the address
     out again since; `BrokenToken` when the undo token belongs to another address.
     """
-    link = read_link_token(context.keyring, token)
+    link, address = open_link(context, token)
     permission = read_undo_token(context.keyring, undo_token, link.address)
     if context.now() > permission.until:
         raise NothingToUndo
-    view = await _view(context, link, accepted)
+    view = await show_link(context, link, accepted, await find_spoken(context, address))
     async with context.database.transaction() as connection:
         undone = await suppression_store.undo_events(connection, permission.events, actor=ACTOR)
     if not undone:
         raise NothingToUndo
-    checked = await decision.decide_all(context, [_address_of(link)], Question(Purpose.MARKETING, link.scope))
+    checked = await decision.decide_all(context, [address], Question(Purpose.MARKETING, link.scope))
     return Undone(view, checked.verdicts[0].outcome is Outcome.DELIVER)
 
 
-def _address_of(link: LinkToken) -> Address:
+def open_link(context: Context, token: str) -> tuple[LinkToken, Address]:
+    """What a link says, and whose it is. Raises `BrokenToken` or `KeyNotAtHand`."""
+    link = read_link_token(context.keyring, token)
     try:
         target = parse_intake(link.address)
     except InvalidAddress as error:
         raise BrokenToken from error
     if not isinstance(target, Address):
         raise BrokenToken
-    return target
+    return link, target
 
 
-async def _view(context: Context, link: LinkToken, accepted: str) -> LinkView:
+def link_proof(link: LinkToken) -> dict[str, object]:
+    """What a link adds to the evidence of a click."""
+    return {"campaign": link.campaign, "link_scope": link.scope, "link_made": link.minted.isoformat()}
+
+
+async def show_link(context: Context, link: LinkToken, accepted: str, spoken: str | None = None) -> LinkView:
+    """What a page may show about a link, in the person's own language or else the browser's."""
+    language = choose_language(spoken, accepted)
     known = await scopes.find_scopes(context)
     brand_name = link.scope.partition("/")[0]
     brand, own = known.get(brand_name), known.get(link.scope)
     return LinkView(
         masked_address=mask_address(link.address),
-        brand=scopes.title_of(brand, accepted) if brand is not None and brand_name != EVERYTHING else "",
-        list_title=scopes.title_of(own, accepted) if own is not None else link.scope,
+        brand=scopes.title_of(brand, language) if brand is not None and brand_name != EVERYTHING else "",
+        list_title=scopes.title_of(own, language) if own is not None else link.scope,
         scope=link.scope,
-        language=accepted,
+        language=language,
     )

@@ -59,6 +59,12 @@ async def add_batch(connection: Connection, name: str, actor: str) -> int:
     return batch_id
 
 
+async def take_batch(connection: Connection, name: str, actor: str) -> int:
+    """The batch of this name that is applied as it grows, opened at its first entry; its id."""
+    batch_id: int = await connection.fetchval(_SQL["take_batch"], name, actor)
+    return batch_id
+
+
 async def find_batch(connection: Connection, batch_id: int) -> Batch | None:
     """One batch by id."""
     row = await connection.fetchrow(_SQL["find_batch"], batch_id)

@@ -23,12 +23,12 @@ from aiohttp import hdrs, web
 from forbear.domain.tokens import ONE_CLICK
 from forbear.web.keys import OPTIONS
 
-BODY_BYTES_MAX: Final = 16 * 1024
-"""Largest body that is looked at; ours and those of RFC 8058 have a few hundred bytes at most."""
+BODY_BYTES_MAX: Final = 64 * 1024
+"""Largest body that is looked at; that of RFC 8058 has few bytes, that of a preference centre some for each topic."""
 BODY_SECONDS_MAX: Final = 10.0
 """How long a body may take; somebody who sends half of one must not hold the request open."""
 USER_AGENT_LENGTH_MAX: Final = 300
-_FIELDS_MAX: Final = 20
+_FIELDS_MAX: Final = 1000
 _FORWARDED_FOR: Final = "X-Forwarded-For"
 _log = structlog.get_logger()
 
@@ -55,13 +55,16 @@ async def read_click(request: web.Request) -> Click:
     content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
     fields = parse_fields(content_type, await _read_body(request))
     body = _kind_of(fields)
+    return Click(fields, body, {**note_origin(request), "body": body.value})
+
+
+def note_origin(request: web.Request) -> dict[str, object]:
+    """Where a request came from and with what, for the evidence."""
     forwarded, trusted = request.headers.getall(_FORWARDED_FOR, []), request.app[OPTIONS].trusted_proxies
-    evidence = {
+    return {
         "ip": find_client_ip(request.remote, forwarded, trusted),
         "user_agent": _clean(request.headers.get(hdrs.USER_AGENT, ""))[:USER_AGENT_LENGTH_MAX],
-        "body": body.value,
     }
-    return Click(fields, body, evidence)
 
 
 def parse_fields(content_type: str, body: bytes) -> dict[str, str]:
