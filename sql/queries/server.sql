@@ -1,7 +1,14 @@
 -- name: read_settings
--- The server settings on which the promises rest.
+-- The server settings on which the promises rest, and the functions that tell one server from another but are forbidden.
 SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
-    current_setting('server_version_num')::integer AS version;
+    current_setting('server_version_num')::integer AS version, quote_ident(current_user) AS role,
+    ARRAY(
+        SELECT name
+        FROM unnest(ARRAY[
+            'pg_control_system()', 'pg_current_wal_lsn()', 'pg_walfile_name(pg_lsn)', 'pg_relation_filepath(regclass)'
+        ]) AS name
+        WHERE has_function_privilege(to_regprocedure(name), 'EXECUTE') IS NOT TRUE
+    ) AS forbidden;
 
 -- name: try_migration_lock
 -- Take the lock that only one migration at a time may hold; polled, because waiting inside PostgreSQL can deadlock.

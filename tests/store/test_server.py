@@ -9,7 +9,7 @@ import pytest
 from forbear import bootstrap
 from forbear.config import Settings
 from forbear.domain.errors import Busy, InvalidInput, ListUnavailable, Misconfigured
-from forbear.local.credentials import OWNER, SERVICE
+from forbear.local.credentials import OWNER, SERVICE, SUPERUSER
 from forbear.store import api_key as api_key_store
 from forbear.store import server as server_store
 from forbear.store.database import open_database, open_owner_connection
@@ -120,6 +120,23 @@ async def test_p2_a_server_that_answers_before_it_has_written_is_refused(setting
     with pytest.raises(Misconfigured, match="synchronous_commit"):
         async with bootstrap.open_context(settings):
             pass
+
+
+async def test_a_server_that_hides_who_it_is_names_the_grant_that_is_missing(cluster, settings):
+    """As a provider may have set it up; in plain PostgreSQL everybody may call these."""
+    name = settings.database_url.partition("?")[0].rpartition("/")[2]
+    async with open_owner_connection(cluster.url(SUPERUSER, name)) as superuser:
+        for function in ("pg_control_system()", "pg_walfile_name(pg_lsn)"):
+            await superuser.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
+        for role in (OWNER, SERVICE):
+            with pytest.raises(Misconfigured) as refused:
+                async with open_owner_connection(cluster.url(role, name)) as connection:
+                    await server_store.check_server(connection)
+            _, grant, rest = refused.value.detail.partition("GRANT EXECUTE ON FUNCTION ")
+            assert rest == f"pg_control_system(), pg_walfile_name(pg_lsn) TO {role}"
+            await superuser.execute(grant + rest)
+        async with bootstrap.open_context(settings) as context:
+            await context.standings.catch_up()
 
 
 async def test_a_database_that_was_never_migrated_is_told_so(cluster, settings):

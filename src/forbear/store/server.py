@@ -55,6 +55,12 @@ async def check_server(connection: Connection) -> None:
         raise Misconfigured("PostgreSQL runs with fsync = off: an answered opt-out could be lost")
     if row["synchronous_commit"] not in {"on", "remote_apply"}:
         raise Misconfigured("PostgreSQL must run with synchronous_commit = on or stricter")
+    if row["forbidden"]:
+        # Everybody may call them in PostgreSQL 15 to 18; a provider may have taken that away.
+        raise Misconfigured(
+            f"PostgreSQL does not let the role {row['role']} tell this server from another: in this database, as a "
+            f"superuser, GRANT EXECUTE ON FUNCTION {', '.join(row['forbidden'])} TO {row['role']}"
+        )
 
 
 async def migrate(connection: Connection, service_role: str) -> list[str]:
