@@ -3,7 +3,7 @@
 -- Of how many rows there are the planner knows nothing, so look-ups are made to go by index (OFFSET 0) and joins by one number.
 WITH given AS (
     -- What is said now is said after every grant on record, though the clock of another server was ahead.
-    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, sealed, evidence, expires_at, place,
+    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, sealed, evidence, expires_at, canon_version, place,
         min(place) OVER (PARTITION BY fingerprint, channel, scope, reason) AS first_place,
         least(coalesce(since, now), now) AS since,
         CASE
@@ -16,13 +16,15 @@ WITH given AS (
         END AS asserted_at
     FROM unnest(
         $1::bytea[], $2::bytea[], $3::entry_kind[], $4::channel[], $5::text[], $6::reason[], $7::source[],
-        $8::timestamptz[], $9::bytea[], $10::bytea[], $11::timestamptz[]
+        $8::timestamptz[], $9::bytea[], $10::bytea[], $11::timestamptz[], $12::smallint[]
     ) WITH ORDINALITY AS line (
-        fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, sealed, evidence, expires_at, place
+        fingerprint, wide_fingerprint, kind, channel, scope, reason, source, since, sealed, evidence, expires_at,
+        canon_version, place
     ), (SELECT clock_timestamp() OFFSET 0) AS clock (now)
 ), wanted AS MATERIALIZED (
     SELECT DISTINCT ON (fingerprint, channel, scope, reason)
-        fingerprint, channel, scope, reason, wide_fingerprint, kind, source, sealed, evidence, expires_at, first_place,
+        fingerprint, channel, scope, reason, wide_fingerprint, kind, source, sealed, evidence, expires_at,
+        canon_version, first_place,
         min(since) OVER same AS since, max(asserted_at) OVER same AS asserted_at
     FROM given
     WINDOW same AS (PARTITION BY fingerprint, channel, scope, reason)
@@ -31,7 +33,7 @@ WITH given AS (
     INSERT INTO entries AS entry (
         fingerprint, wide_fingerprint, kind, channel, scope, reason, source, batch_id, canon_version, since, asserted_at
     )
-    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, $12::bigint, $13::smallint, since,
+    SELECT fingerprint, wide_fingerprint, kind, channel, scope, reason, source, $13::bigint, canon_version, since,
         asserted_at
     FROM wanted
     ORDER BY fingerprint, channel, scope, reason
@@ -81,7 +83,7 @@ WITH given AS (
     WHERE coalesce(written.id, before.id) IS NOT NULL
 ), event AS (
     INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, source, batch_id, actor)
-    SELECT action, id, fingerprint, channel, scope, reason, source, $12::bigint, $14::text
+    SELECT action, id, fingerprint, channel, scope, reason, source, $13::bigint, $14::text
     FROM found
     RETURNING id, entry_id
 ), unerased AS (

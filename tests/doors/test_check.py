@@ -175,11 +175,6 @@ async def test_what_is_no_scope_is_told_so(client: Client, scope):
     assert_problem(answer, 422, "invalid_input")
 
 
-async def test_a_channel_that_is_not_served_is_an_error_and_no_pass(client: Client):
-    answer = await client.post("/v1/check", purpose="marketing", scope="*", channel="phone", addresses=["+4930123"])
-    assert_problem(answer, 422, "invalid_input")
-
-
 async def test_a_scope_that_was_registered_a_moment_ago_is_known(client: Client):
     from forbear.services.scopes import add_scope  # noqa: PLC0415 - beside its one use
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from hashlib import blake2s
-from typing import Final, NewType
+from typing import Final, NewType, Protocol
 
-from forbear.domain.address import Address
 from forbear.domain.suppression import Channel
 
 Fingerprint = NewType("Fingerprint", bytes)
@@ -32,11 +31,27 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AddressKeys:
-    """The fingerprints under which the list may speak about one address."""
+    """The fingerprints under which the list may speak about one address; only e-mail has more than the first."""
 
     match: Fingerprint
     wide: Fingerprint | None
-    domain: Fingerprint
+    domain: Fingerprint | None
+
+
+class Forms(Protocol):
+    """The forms in which an address, a phone number or a postal address is compared."""
+
+    @property
+    def match(self) -> str:
+        """The form that stands for it alone."""
+
+    @property
+    def wide(self) -> str | None:
+        """The form that it shares with its other spellings."""
+
+    @property
+    def domain(self) -> str | None:
+        """The form that it shares with everybody at its domain."""
 
 
 class Fingerprinter:
@@ -61,17 +76,20 @@ class Fingerprinter:
         """The keys of one kind of form, in the order in which they are applied."""
         return tuple(self._keys[kind])
 
-    def make_keys(self, addresses: Sequence[Address]) -> list[AddressKeys]:
+    def make_keys(self, addresses: Sequence[Forms]) -> list[AddressKeys]:
         """Fingerprint addresses in every form the list may hold them in."""
-        domains = list({address.domain: None for address in addresses})
-        by_domain = dict(zip(domains, self.make(Kind.DOMAIN, domains), strict=True))
-        wides = list({address.wide: None for address in addresses if address.wide is not None})
-        by_wide = dict(zip(wides, self.make(Kind.WIDE, wides), strict=True))
+        domains = self._make_shared(Kind.DOMAIN, (address.domain for address in addresses))
+        wides = self._make_shared(Kind.WIDE, (address.wide for address in addresses))
         matches = self.make(Kind.MATCH, (address.match for address in addresses))
         return [
-            AddressKeys(match, None if address.wide is None else by_wide[address.wide], by_domain[address.domain])
+            AddressKeys(match, wides.get(address.wide), domains.get(address.domain))
             for address, match in zip(addresses, matches, strict=True)
         ]
+
+    def _make_shared(self, kind: Kind, forms: Iterable[str | None]) -> dict[str | None, Fingerprint]:
+        """The fingerprints of those forms that are there, each made once."""
+        there = list({form: None for form in forms if form is not None})
+        return dict(zip(there, self.make(kind, there), strict=True))
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,20 @@ class FingerprintChain:
     def email(self) -> Fingerprinter:
         """The fingerprinter of e-mail addresses."""
         return Fingerprinter(self.secrets, Channel.EMAIL)
+
+    @cached_property
+    def phone(self) -> Fingerprinter:
+        """The fingerprinter of phone numbers."""
+        return Fingerprinter(self.secrets, Channel.PHONE)
+
+    @cached_property
+    def post(self) -> Fingerprinter:
+        """The fingerprinter of postal addresses."""
+        return Fingerprinter(self.secrets, Channel.POST)
+
+    def of(self, channel: Channel) -> Fingerprinter:
+        """The fingerprinter of a channel."""
+        return {Channel.EMAIL: self.email, Channel.PHONE: self.phone, Channel.POST: self.post}[channel]
 
     def make_counter_key(self, name: str, subject: str) -> bytes:
         """What a counter stands under: what is counted, and for whom; another secret begins every count anew."""

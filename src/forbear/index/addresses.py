@@ -65,14 +65,15 @@ class Keys:
         return Keys(self.match[rows], self.wide[rows], self.state[rows], lambda: self.domain[rows])
 
     @classmethod
-    def of(cls, keys: Sequence[AddressKeys]) -> Keys:
-        """The same keys as arrays; all of them valid."""
+    def of(cls, keys: Sequence[AddressKeys | None]) -> Keys:
+        """The same keys as arrays; None stands for no address."""
         none = bytes(DIGEST_BYTES)
+        given = [key or _NO_KEYS for key in keys]
         return cls(
-            _words(b"".join(key.match for key in keys)),
-            _words(b"".join(key.wide or none for key in keys)),
-            np.array([VALID if key.wide is None else WIDE for key in keys], dtype=np.uint8),
-            lambda: _words(b"".join(key.domain for key in keys)),
+            _words(b"".join(key.match for key in given)),
+            _words(b"".join(key.wide or none for key in given)),
+            np.array([_state_of(key) for key in keys], dtype=np.uint8),
+            lambda: _words(b"".join(key.domain or none for key in given)),
         )
 
     def as_fingerprints(self) -> list[AddressKeys]:
@@ -85,6 +86,15 @@ class Keys:
             )
             for row in range(len(self))
         ]
+
+
+_NO_KEYS: Final = AddressKeys(Fingerprint(bytes(DIGEST_BYTES)), None, None)
+
+
+def _state_of(key: AddressKeys | None) -> int:
+    if key is None:
+        return INVALID
+    return VALID if key.wide is None else WIDE
 
 
 class RowFingerprinter:
@@ -118,7 +128,7 @@ class RowFingerprinter:
             if with_domains:
                 self._hash_domains(block, domain[block.part])
             self._hash_wide(block, wide[block.part])
-        exact = self._read_unusual(data, starts, ends, state)
+        exact, none = self._read_unusual(data, starts, ends, state), bytes(DIGEST_BYTES)
         for row, own in exact.items():
             match[row] = _words(own.match)
             if own.wide is not None:
@@ -127,7 +137,7 @@ class RowFingerprinter:
         def make_domain() -> Words:
             made = domain if with_domains else self._make_domains(data, starts, ends)
             for row, own in exact.items():
-                made[row] = _words(own.domain)
+                made[row] = _words(own.domain or none)
             return made
 
         return Keys(match, wide, state, make_domain)

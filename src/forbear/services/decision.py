@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,9 +17,11 @@ from typing import Final
 import numpy as np
 
 from forbear.domain.address import Address, parse_address
+from forbear.domain.contact_point import ContactPoint, Given, parse_contact_point
 from forbear.domain.errors import InvalidAddress, InvalidInput
 from forbear.domain.fingerprint import AddressKeys, Fingerprint
 from forbear.domain.party import Party
+from forbear.domain.phone import check_region
 from forbear.domain.suppression import (
     Channel,
     Entry,
@@ -82,20 +84,24 @@ class Coded:
     codes: Bytes
 
 
-async def check(context: Context, addresses: Sequence[str], question: Question) -> Checked:
-    """Decide about addresses as they were typed; one that is none gets the verdict `invalid`."""
+async def check(context: Context, given: Sequence[Given], question: Question, region: str | None = None) -> Checked:
+    """Decide about addresses as they were typed; one that is none gets the verdict `invalid`.
+
+    On the channel `phone` the region is that of national numbers. Raises `InvalidInput`.
+    """
     await require_question(context, question)
-    if len(addresses) < IN_BULK_FROM:
-        return await decide_all(context, [read_address(address) for address in addresses], question)
-    keys = await asyncio.to_thread(context.standings.fingerprinter.make_texts, addresses)
+    reader = make_reader(question.channel, region)
+    if len(given) < IN_BULK_FROM:
+        return await decide_all(context, [reader(one) for one in given], question)
+    keys = await asyncio.to_thread(_make_keys, context, given, question.channel, reader)
     coded = await decide_rows(context, keys, question)
     return Checked(coded.as_of, _read_codes(coded.codes))
 
 
-async def decide_all(context: Context, addresses: Sequence[Address | None], question: Question) -> Checked:
-    """Decide about some addresses; None stands for one that could not be read."""
+async def decide_all(context: Context, addresses: Sequence[ContactPoint | None], question: Question) -> Checked:
+    """Decide about some addresses of the question's channel; None stands for one that could not be read."""
     valid = [address for address in addresses if address is not None]
-    keys = context.keyring.fingerprints.email.make_keys(valid)
+    keys = context.keyring.fingerprints.of(question.channel).make_keys(valid)
     if context.standings.engine is None:
         # A command that decides once need not read the whole list for it.
         checked = await decide_exactly(context, keys, question)
@@ -106,10 +112,39 @@ async def decide_all(context: Context, addresses: Sequence[Address | None], ques
     return Checked(checked.as_of, [INVALID if address is None else next(decided) for address in addresses])
 
 
+Reader = Callable[[Given], ContactPoint | None]
+"""Reads what a message may go to; None where there is nothing of the kind."""
+
+
+def make_reader(channel: Channel, region: str | None = None) -> Reader:
+    """The strict reader of a channel. Raises `InvalidInput` for a region that is none, or that it has no use for."""
+    known = None if region is None else check_region(region)
+    if known is not None and channel is not Channel.PHONE:
+        raise InvalidInput("a region is given for the channel 'phone' only")
+    return lambda given: _read(channel, given, known)
+
+
+def _read(channel: Channel, given: Given, region: str | None) -> ContactPoint | None:
+    try:
+        return parse_contact_point(channel, given, region)
+    except InvalidAddress:
+        return None
+
+
+def _make_keys(context: Context, given: Sequence[Given], channel: Channel, reader: Reader) -> Keys:
+    if channel is Channel.EMAIL:
+        return context.standings.fingerprinter.make_texts([one if isinstance(one, str) else "" for one in given])
+    return fingerprint_points(context, channel, [reader(one) for one in given])
+
+
+def fingerprint_points(context: Context, channel: Channel, points: Sequence[ContactPoint | None]) -> Keys:
+    """The keys of many contact points of one channel; None stands for one that could not be read."""
+    valid = iter(context.keyring.fingerprints.of(channel).make_keys([point for point in points if point is not None]))
+    return Keys.of([None if point is None else next(valid) for point in points])
+
+
 async def require_question(context: Context, question: Question) -> None:
     """Refuse a question about an unregistered scope or one in which nothing is sent, or a party where none can be."""
-    if question.channel is not Channel.EMAIL:
-        raise InvalidInput(f"the channel {question.channel.value!r} is not served yet; 'email' is")
     check_send_scope(question.scope)
     check_party(question.party, question.purpose)
     await require_scopes(context, {question.scope})
@@ -178,7 +213,7 @@ async def _find_rule_sets(
     context: Context, keys: Sequence[AddressKeys], channel: Channel
 ) -> tuple[datetime, dict[Fingerprint, RuleSet]]:
     """The rule sets by match fingerprint, of those addresses about which anything stands."""
-    exact = list({form: None for key in keys for form in (key.match, key.domain)})
+    exact = list({form: None for key in keys for form in (key.match, key.domain) if form is not None})
     wide = list({key.wide: None for key in keys if key.wide is not None})
     async with context.database.connection() as connection:
         as_of, found = await suppression_store.find_rules(connection, exact, wide, channel)
@@ -188,15 +223,11 @@ async def _find_rule_sets(
     for rule in found:
         by_key[rule.key].append(rule)
     sets = {
-        key.match: order_rules([*by_key.get(key.match, ()), *by_key.get(key.domain, ()), *_wide_rules(by_key, key)])
+        key.match: order_rules([rule for form in forms if form is not None for rule in by_key.get(form, ())])
         for key in keys
-        if key.match in by_key or key.domain in by_key or key.wide in by_key
+        if not by_key.keys().isdisjoint(forms := (key.match, key.domain, key.wide))
     }
     return as_of, sets
-
-
-def _wide_rules(by_key: dict[Fingerprint, list[FoundRule]], key: AddressKeys) -> list[FoundRule]:
-    return by_key.get(key.wide, []) if key.wide is not None else []
 
 
 def order_rules(found: Sequence[FoundRule]) -> RuleSet:

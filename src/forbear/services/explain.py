@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from forbear.domain.address import Address
+from forbear.domain.contact_point import ContactPoint
 from forbear.domain.errors import BrokenToken, KeyNotAtHand
 from forbear.domain.keys import Use
 from forbear.domain.suppression import NO_BASIS, Channel, Entry, Grant, Purpose, Verdict, decide
@@ -46,7 +46,7 @@ class Explanation:
     grants: Sequence[GrantState]
 
 
-async def explain(context: Context, address: Address, question: Question) -> Explanation:
+async def explain(context: Context, address: ContactPoint, question: Question) -> Explanation:
     """Explain the verdict about an address."""
     await require_question(context, question)
     exact, wide = lookup_keys(context, address)

@@ -19,6 +19,7 @@ import numpy as np
 import structlog
 
 from forbear.domain.errors import ForbearError, InvalidInput, InvalidList, ListUnavailable, NotFound
+from forbear.domain.suppression import Channel
 from forbear.index.addresses import Keys
 from forbear.index.fingerprint_set import FingerprintSet
 from forbear.index.kernels.addresses import INVALID
@@ -102,6 +103,8 @@ class Scrub:
 
     async def _open(self) -> None:
         question = self.options.question
+        if question.channel is not Channel.EMAIL:
+            raise InvalidInput(f"lists for the channel {question.channel.value!r} are not served yet; 'email' is")
         await require_question(self.context, question)
         links = None
         if self.options.links:

@@ -10,8 +10,9 @@ from typing import Final
 
 import orjson
 
-from forbear.domain.address import Address, Domain
-from forbear.domain.errors import Busy, NotFound
+from forbear.domain.address import Domain
+from forbear.domain.contact_point import ContactPoint, Target, channel_of
+from forbear.domain.errors import Busy, InvalidInput, NotFound
 from forbear.domain.fingerprint import AddressKeys, Fingerprint, Kind
 from forbear.domain.keys import Use
 from forbear.domain.suppression import EVERYTHING, Channel, Reason, Source, is_wide
@@ -34,17 +35,21 @@ class Assertion:
     """One opt-out on its way into the list.
 
     `since` is when it was made, where that was earlier than now. `evidence` is what proves it (sealed, JSON);
-    `keep_evidence` limits how long it is kept.
+    `keep_evidence` limits how long it is kept. The channel is the target's; saying another raises `InvalidInput`.
     """
 
-    target: Address | Domain
+    target: Target
     reason: Reason
     scope: str
     source: Source
-    channel: Channel = Channel.EMAIL
+    channel: Channel | None = None
     since: datetime | None = None
     evidence: Evidence = field(default_factory=dict)
     keep_evidence: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if self.channel not in {None, channel_of(self.target)}:
+            raise InvalidInput(f"this is no address on the channel {self.channel!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ async def lift(context: Context, entry_id: int, *, actor: str, why: str, within:
             raise NotFound("no such entry stands")
 
 
-async def erase(context: Context, address: Address, *, actor: str) -> Asserted:
+async def erase(context: Context, address: ContactPoint, *, actor: str) -> Asserted:
     """Erase what identifies an address, and keep it suppressed by its fingerprint (P6)."""
     key = fingerprint_keys(context, address).match
     draft = make_draft(context, Assertion(address, Reason.ERASED, EVERYTHING, Source.ERASURE))
@@ -114,7 +119,7 @@ async def search(
     context: Context,
     wanted: EntryFilter,
     *,
-    target: Address | Domain | None = None,
+    target: Target | None = None,
     below: int = suppression_store.NEWEST,
     limit: int,
 ) -> list[FoundEntry]:
@@ -131,22 +136,25 @@ async def search(
     ]
 
 
-def lookup_keys(context: Context, target: Address | Domain) -> tuple[list[Fingerprint], list[Fingerprint]]:
+def lookup_keys(context: Context, target: Target) -> tuple[list[Fingerprint], list[Fingerprint]]:
     """The fingerprints under which the list may speak about a target: exact forms, and wide ones."""
     if isinstance(target, Domain):
         return context.keyring.fingerprints.email.make(Kind.DOMAIN, [target.domain]), []
     keys = fingerprint_keys(context, target)
-    return [keys.match, keys.domain], [] if keys.wide is None else [keys.wide]
+    exact = [keys.match] if keys.domain is None else [keys.match, keys.domain]
+    return exact, [] if keys.wide is None else [keys.wide]
 
 
-def fingerprint_keys(context: Context, address: Address) -> AddressKeys:
-    """The fingerprints of one address."""
-    return context.keyring.fingerprints.email.make_keys([address])[0]
+def fingerprint_keys(context: Context, address: ContactPoint) -> AddressKeys:
+    """The fingerprints of one address, on its channel."""
+    return context.keyring.fingerprints.of(channel_of(address)).make_keys([address])[0]
 
 
 def open_address(context: Context, sealed: bytes | None, fingerprint: Fingerprint) -> str | None:
     """The plain address, where it is kept."""
-    return None if sealed is None else context.keyring.open(Use.ADDRESS, sealed, fingerprint).decode()
+    if sealed is None:
+        return None
+    return context.keyring.open(Use.ADDRESS, sealed, fingerprint).decode("utf-8", "surrogatepass")
 
 
 def _make_drafts(context: Context, assertions: Sequence[Assertion]) -> list[EntryDraft]:
@@ -155,8 +163,9 @@ def _make_drafts(context: Context, assertions: Sequence[Assertion]) -> list[Entr
 
 def make_draft(context: Context, assertion: Assertion) -> EntryDraft:
     """The row to be written: fingerprints, and the address and evidence sealed."""
-    fingerprinter = context.keyring.fingerprints.email
     target = assertion.target
+    channel = channel_of(target)
+    fingerprinter = context.keyring.fingerprints.of(channel)
     wide: Fingerprint | None = None
     if isinstance(target, Domain):
         kind, plain = Kind.DOMAIN, "@" + target.domain
@@ -173,7 +182,7 @@ def make_draft(context: Context, assertion: Assertion) -> EntryDraft:
         fingerprint=fingerprint,
         wide=wide,
         kind=kind,
-        channel=assertion.channel,
+        channel=channel,
         scope=assertion.scope,
         reason=assertion.reason,
         source=assertion.source,

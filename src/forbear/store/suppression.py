@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from forbear.domain.address import CANON_VERSION
+from forbear.domain.contact_point import FORM_VERSIONS
 from forbear.domain.fingerprint import Fingerprint, Kind
 from forbear.domain.suppression import Channel, Reason, Source
 from forbear.store.database import Connection
@@ -151,14 +151,13 @@ async def add_entries(
                 draft.sealed_address,
                 draft.sealed_evidence,
                 draft.expires_at,
+                FORM_VERSIONS[draft.channel],
             )
             for draft in drafts
         ),
         strict=True,
     )
-    rows = await connection.fetch(
-        _SQL["add_entries"], *(list(column) for column in columns), batch_id, CANON_VERSION, actor
-    )
+    rows = await connection.fetch(_SQL["add_entries"], *(list(column) for column in columns), batch_id, actor)
     return [Written(row["place"] - 1, row["entry_id"], row["event_id"], row["is_new"]) for row in rows]
 
 
@@ -286,7 +285,7 @@ async def add_grant(
 ) -> int:
     """Record a proven opt-in for a scope; its id."""
     grant_id: int = await connection.fetchval(
-        _SQL["add_grant"], key, channel.value, scope, source.value, CANON_VERSION, actor
+        _SQL["add_grant"], key, channel.value, scope, source.value, FORM_VERSIONS[channel], actor
     )
     return grant_id
 
