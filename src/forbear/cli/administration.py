@@ -1,4 +1,4 @@
-"""scopes, keys, api-keys."""
+"""keys, api-keys."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import typer
 from forbear import bootstrap
 from forbear.cli.running import Data, errors, open_list, output, run, run_with_context
 from forbear.config import Settings
-from forbear.domain.errors import InvalidInput
 from forbear.domain.keys import Keyring
 from forbear.domain.suppression import EVERYTHING, Purpose
 from forbear.local.lock import open_database
-from forbear.services import api_keys, scopes
+from forbear.services import api_keys
 from forbear.services.api_keys import Permission
 from forbear.services.context import Context
 from forbear.services.key_file import read_key_file, write_key_file
 
-_scopes = typer.Typer(no_args_is_help=True, help="Brands and their topics.")
 _keys = typer.Typer(no_args_is_help=True, help="The key file, without which the list cannot be read.")
 _api_keys = typer.Typer(no_args_is_help=True, help="Who may ask what.")
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -28,46 +26,8 @@ Many = typer.Option(help="Comma separated.")
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(_scopes, name="scopes")
     app.add_typer(_keys, name="keys")
     app.add_typer(_api_keys, name="api-keys")
-
-
-@_scopes.command("add")
-def add_scope(
-    name: Annotated[str, typer.Argument(metavar="SCOPE", help="maison, or maison/newsletter")],
-    title: Annotated[
-        list[str] | None, typer.Option(help="What people call it, as LANGUAGE=TITLE or TITLE (English). Repeatable.")
-    ] = None,
-    data: Data = None,
-) -> None:
-    """Register a brand or a topic of a brand; again to change its titles."""
-
-    async def work(context: Context) -> None:
-        await scopes.add_scope(context, name, dict(_read_title(text) for text in title or ()))
-
-    run_with_context(work, data, may_create=True)
-    errors.print(f"{name} is registered")
-
-
-def _read_title(text: str) -> tuple[str, str]:
-    language, equals, title = text.partition("=")
-    found = (language.strip(), title.strip()) if equals else ("en", text.strip())
-    if not all(found):
-        raise InvalidInput("--title is LANGUAGE=TITLE, such as fr=Nouveautés")
-    return found
-
-
-@_scopes.command("list")
-def list_scopes(data: Data = None) -> None:
-    """List registered scopes with their titles."""
-
-    async def work(context: Context) -> None:
-        for scope in await scopes.list_scopes(context):
-            titles = ", ".join(f"{language}={title}" for language, title in sorted(scope.titles.items()))
-            output.print(f"{scope.name:<40} {titles}".rstrip())
-
-    run_with_context(work, data)
 
 
 @_keys.command("list")
