@@ -87,8 +87,15 @@ async def assert_entries(context: Context, assertions: Sequence[Assertion], *, a
         drafts = _make_drafts(context, assertions)
     else:
         drafts = await asyncio.to_thread(_make_drafts, context, assertions)
+    return await write_drafts(context, drafts, actor=actor)
+
+
+async def write_drafts(
+    context: Context, drafts: Sequence[EntryDraft], *, actor: str, batch_id: int | None = None
+) -> list[Asserted]:
+    """Put drafts into the list, whatever they are about, committed when this returns; one answer each, in order."""
     async with context.database.connection() as connection:
-        written = await _write_all(connection, drafts, actor=actor)
+        written = await _write_all(connection, drafts, actor=actor, batch_id=batch_id)
     return [Asserted(line.entry_id, line.event_id, line.is_new) for line in written]
 
 
@@ -193,14 +200,17 @@ def make_draft(context: Context, assertion: Assertion) -> EntryDraft:
     )
 
 
-async def _write_all(connection: Connection, drafts: Sequence[EntryDraft], *, actor: str) -> list[Written]:
+async def _write_all(
+    connection: Connection, drafts: Sequence[EntryDraft], *, actor: str, batch_id: int | None = None
+) -> list[Written]:
     """Write drafts, asking again for those that met another writer at the same moment."""
     done: dict[int, Written] = {}
     for _ in range(_ATTEMPTS):
         missing = [place for place in range(len(drafts)) if place not in done]
         if not missing:
             break
-        written = await suppression_store.add_entries(connection, [drafts[place] for place in missing], actor=actor)
+        given = [drafts[place] for place in missing]
+        written = await suppression_store.add_entries(connection, given, actor=actor, batch_id=batch_id)
         done.update({missing[line.place]: line for line in written})
     if len(done) < len(drafts):
         raise Busy("the same entries are being written by others")
