@@ -11,6 +11,7 @@ from forbear.services.batches import discard_stale
 from forbear.services.context import Context
 from forbear.store import Connection
 from forbear.store import confirmation as confirmation_store
+from forbear.store import contact as contact_store
 from forbear.store import counter as counter_store
 from forbear.store import outbox as outbox_store
 from forbear.store import scrub as scrub_store
@@ -52,6 +53,7 @@ async def delete_expired(context: Context) -> Deleted:
         )
         counters = await _delete_pages(counter_store.delete_old_counters, connection, now - COUNTERS_KEPT_FOR)
         addresses = await suppression_store.delete_erased_addresses(connection)
+        addresses += await contact_store.delete_erased_points(connection)
         evidence += await suppression_store.delete_erased_evidence(connection)
     imports = await discard_stale(context)
     return Deleted(evidence, scrubs, addresses, imports, messages, confirmations, counters)

@@ -20,6 +20,7 @@ from forbear.services.context import Context
 from forbear.services.scopes import require_scopes
 from forbear.store import Connection
 from forbear.store import confirmation as confirmation_store
+from forbear.store import contact as contact_store
 from forbear.store import outbox as outbox_store
 from forbear.store import suppression as suppression_store
 from forbear.store.suppression import EntryDraft, EntryFilter, EntryRow, Written
@@ -99,6 +100,11 @@ async def write_drafts(
     return [Asserted(line.entry_id, line.event_id, line.is_new) for line in written]
 
 
+async def add_drafts(connection: Connection, drafts: Sequence[EntryDraft], *, actor: str) -> None:
+    """The same inside the caller's transaction, with which it is committed."""
+    await _write_all(connection, drafts, actor=actor)
+
+
 async def lift(context: Context, entry_id: int, *, actor: str, why: str, within: Sequence[str] | None = None) -> None:
     """Lift one standing entry, by a named operator with a reason. Raises `NotFound` when none stands `within`."""
     evidence = context.keyring.seal(Use.EVIDENCE, orjson.dumps({"why": why}))
@@ -117,6 +123,7 @@ async def erase(context: Context, address: ContactPoint, *, actor: str) -> Asser
         written = await _write_all(connection, [draft], actor=actor)
         # The entry is there before anything is deleted: a failure in between leaves more than it should, never less.
         await suppression_store.erase_address(connection, key)
+        await contact_store.erase_points(connection, [key])
         await outbox_store.withhold_messages(connection, key)
         await confirmation_store.delete_confirmations_of(connection, key)
     return Asserted(written[0].entry_id, written[0].event_id, written[0].is_new)
