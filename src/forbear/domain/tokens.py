@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2s
 from typing import Final
+from uuid import UUID
 
 from forbear.domain.errors import BrokenToken
 from forbear.domain.keys import Keyring, Use
@@ -76,6 +77,16 @@ def read_undo_token(ring: Keyring, text: str, address: str) -> UndoToken:
     """Open an undo token, expired or not. Raises `BrokenToken` or `KeyNotAtHand`."""
     until, *events = _read(ring, Use.UNDO, text, address.encode()).split()
     return UndoToken(tuple(int(event) for event in events), datetime.fromtimestamp(int(until), UTC))
+
+
+def write_confirm_token(ring: Keyring, confirmation: UUID) -> str:
+    """Seal the number of a confirmation; what is confirmed is kept with it, so that the link is short."""
+    return _write(ring, Use.CONFIRM, confirmation.bytes)
+
+
+def read_confirm_token(ring: Keyring, text: str) -> UUID:
+    """Open the token of a confirmation. Raises `BrokenToken` or `KeyNotAtHand`."""
+    return UUID(bytes=_read(ring, Use.CONFIRM, text))
 
 
 def write_mail_token(ring: Keyring, kind: str, numbers: Sequence[int], fingerprint: bytes) -> str:
