@@ -41,8 +41,8 @@ ORDER BY contact_id, contact_points.channel, given_at DESC, position, fingerprin
 
 -- name: put_points
 -- Give contacts points, or say that they still have them; of what was erased the fingerprint only.
-INSERT INTO contact_points AS point (contact_id, channel, fingerprint, canon_version, position, sealed)
-SELECT contact_id, channel, fingerprint, min(canon_version), min(position),
+INSERT INTO contact_points AS point (contact_id, channel, fingerprint, canon_version, position, given_at, sealed)
+SELECT contact_id, channel, fingerprint, min(canon_version), min(position), statement_timestamp(),
     CASE
         WHEN NOT EXISTS (
             SELECT FROM entries AS erased
