@@ -272,23 +272,31 @@ async def test_lines_come_out_while_the_list_still_comes_in(client: Client):
         assert await asyncio.wait_for(reader.readuntil(b'"1@example.com"'), PATIENCE_SECONDS)
 
 
-async def test_a_client_that_goes_away_while_it_sends_parquet_stops_the_work(client: Client):
-    body = PARQUET.write([{"email": f"p{n}@example.com"} for n in range(50_000)])
-    before = {row["id"] for row in await list_scrubs(client)}
+@pytest.mark.parametrize("is_sent", [False, True])
+async def test_a_client_of_parquet_that_goes_away_stops_the_work(client: Client, monkeypatch, is_sent):
+    # So that it would take some time.
+    monkeypatch.setattr("forbear.index.parquet_list._BATCH_BYTES", 1000)
+    monkeypatch.setattr("forbear.services.scrub._RECORD_EVERY_SECONDS", 0.02)
+    body, before = PARQUET.write([{"email": f"p{n}@example.com"} for n in range(100_000)]), await list_scrubs(client)
     async with connected(client.port) as (_, writer):
-        writer.write(make_head(client, 2 * len(body)).replace(b"text/csv", PARQUET.type.encode()) + body)
+        length = len(body) if is_sent else 2 * len(body)
+        writer.write(make_head(client, length).replace(b"text/csv", PARQUET.type.encode()) + body)
         await writer.drain()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (new := [row["id"] for row in await list_scrubs(client) if row["id"] not in before]):  # noqa: ASYNC110 - it is the server's state
+            while not (new := await list_scrubs(client) - before):  # noqa: ASYNC110 - it is the server's state
                 await asyncio.sleep(0.02)
-    record = await wait_for_end(client, str(new[0]))
+            scrub_id = str(new.pop())
+            while is_sent and not (await client.ask("GET", f"/v1/scrubs/{scrub_id}")).json["rows"]:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.02)
+    record = await wait_for_end(client, scrub_id)
     assert record["status"] == "failed"
     assert "broken off" in record["error"]["detail"]
+    assert record["rows"] < 100_000
 
 
-async def list_scrubs(client: Client):
+async def list_scrubs(client: Client) -> set:
     async with client.context.database.connection() as connection:
-        return await connection.fetch("SELECT id FROM scrubs")
+        return {row["id"] for row in await connection.fetch("SELECT id FROM scrubs")}
 
 
 # Real clients and real processes

@@ -62,6 +62,9 @@ async def stream(request: web.Request, run: Scrub) -> web.StreamResponse:
     with Spool(request.app[OPTIONS].scrub_spill_bytes_max) as spool:
 
         async def put(output: Output) -> None:
+            if request.transport is None:
+                # Nothing else tells, once all of the list has been read and before any of the answer is written.
+                raise ConnectionResetError("the client went away")
             await spool.put(output.rows)
 
         async def work() -> None:
