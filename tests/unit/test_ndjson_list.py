@@ -96,6 +96,29 @@ def test_a_line_without_a_usable_address_is_a_row_all_the_same(line, fault):
 
 
 @pytest.mark.parametrize(
+    ("name", "spelling"),
+    [
+        ("email", b"emai\\u006c"),
+        ("email", b"emai\\u006C"),
+        ("e mail", b"e\\u0020mail"),
+        ("e/mail", b"e\\/mail"),
+        ('e"mail', b"e\\u0022mail"),
+        ("e\\mail", b"e\\u005cmail"),
+        ("e\tmail", b"e\\u0009mail"),
+        ("é", b"\\u00e9"),
+        ("😀", b"\\ud83d\\ude00"),
+        ("", b""),
+    ],
+)
+def test_no_spelling_of_the_key_hides_a_second_address(name, spelling):
+    address = b'"a@b.example"'
+    other = b"{" + orjson.dumps(name) + b":" + address + b',"' + spelling + b'":' + address + b"}"
+    assert read_rows(other, column=name) == [(other, None, "repeated_key")]
+    once = b'{"n":"\\u00f6","' + spelling + b'":' + address + b"}"
+    assert read_rows(once, column=name) == [(once, b"a@b.example", None)]
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
         (b"{", "row 2 is not valid JSON"),

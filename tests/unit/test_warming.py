@@ -1,7 +1,9 @@
 from importlib import import_module
+from io import BytesIO
 from pkgutil import iter_modules
 
 import numpy as np
+import pytest
 from numba.core.dispatcher import Dispatcher
 
 from forbear.domain.fingerprint import FingerprintChain
@@ -10,9 +12,12 @@ from forbear.index import kernels, warming
 from forbear.index.addresses import Keys, RowFingerprinter
 from forbear.index.engine import Engine
 from forbear.index.fingerprint_set import FingerprintSet
+from forbear.index.list_file import ListFile
+from forbear.index.list_formats import ListFormat, open_list
 from forbear.index.rules import RuleBook
 from forbear.index.send_list import ListOptions, ListReader
 from forbear.index.table import Header, Origin, TableWriter, open_table
+from tests.formats import NDJSON, PARQUET
 
 
 def compiled_kernels():
@@ -55,4 +60,19 @@ def test_nothing_is_left_to_compile_after_warming_up(tmp_path):
         engine.show()
         filter_list(engine, b'\xef\xbb\xbfann@example.com;1\r\n\r\nbob@gmail.com;2;3\n"bob ""b""""@x.example"x;4\n')
         filter_list(engine, b'email\n"ann+x@gmail.com"\nj\xc3\xb6rg@example.com\n\xff@example.com\n')
+    assert compiled_kernels() == before
+
+
+@pytest.mark.parametrize("form", [NDJSON, PARQUET], ids=str)
+def test_other_formats_leave_nothing_to_compile_either(form):
+    warming.warm_up()
+    before = compiled_kernels()
+    engine, seen = Engine(None, RuleBook()), FingerprintSet()
+    data = form.write([{"email": email} for email in ("ann@example.com", None, "bob@gmail.com", "jörg@example.com")])
+    listed = open_list(ListFormat(form.name), ListOptions(), ListFile(BytesIO()))
+    for rows in filter(None, (listed.feed(data), *listed.finish())):
+        keys = rows.make_keys(RowFingerprinter(FingerprintChain((b"a" * 32,))))
+        is_new = seen.add_rows(keys.match, (keys.state != 0).astype(np.uint8))
+        decide_all_ways(engine, keys)
+        assert form.read(listed.open_writer(()).write(rows, is_new == 1, ()) or data)
     assert compiled_kernels() == before

@@ -7,6 +7,7 @@ so a line that could hold the address twice is read once more, with all its keys
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -119,7 +120,7 @@ class NdjsonList:
     def _read_lines(self, lines: list[bytes], column: _Column) -> Rows:
         first_row = self._rows + 1
         cells: list[bytes | None] = []
-        faults = np.full(len(lines), NO_FAULT, dtype=np.uint8)
+        faults = bytearray(len(lines))
         for place, line in enumerate(lines):
             self._check_length(len(line), first_row + place)
             found = _read_object(line, first_row + place)
@@ -130,7 +131,7 @@ class NdjsonList:
         if first_row == 1:
             lines[0] = (self._byte_order_mark or b"") + lines[0]
         self._rows += len(lines)
-        return _make_rows(first_row, lines, cells, faults)
+        return _make_rows(first_row, lines, cells, np.frombuffer(faults, dtype=np.uint8))
 
     def _check_length(self, size_bytes: int, row: int) -> None:
         if size_bytes > self._options.record_bytes_max:
@@ -145,18 +146,21 @@ class NdjsonList:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """The key of the address, and how it is written where nothing is escaped."""
+    """The key of the address, and by what it can be seen that a line may hold it twice."""
 
     name: str
     written: bytes
+    """How it is written where nothing is escaped."""
+    escape: re.Pattern[bytes]
+    """What is in every line that has it in another spelling."""
 
     @classmethod
     def make(cls, name: str) -> _Column:
-        return cls(name, orjson.dumps(name) if name.isprintable() else b"\\")
+        return cls(name, json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass"), _escape_of(name))
 
     def pick(self, found: dict[str, Any], line: bytes, row: int) -> tuple[bytes | None, int]:
         """The address of a line, or why there is none that can be used."""
-        may_repeat = line.count(self.written) > 1 or b"\\" in line
+        may_repeat = line.count(self.written) > 1 or (b"\\" in line and self.escape.search(line))
         if may_repeat and sum(name == self.name for name, _ in _read_pairs(line, row)) > 1:
             return None, REPEATED_KEY
         value = found.get(self.name)
@@ -191,6 +195,12 @@ class NdjsonWriter:
         comma = b"" if body[:-1].rstrip(_SPACE).endswith(b"{") else b","
         members = b",".join([key + orjson.dumps(value) for key, value in zip(self._keys, values, strict=True)])
         return body[:-1] + comma + members + b"}" + record[len(body) :]
+
+
+def _escape_of(name: str) -> re.Pattern[bytes]:
+    # Of ASCII, only these have short escapes; all others are escaped by their number, below 0x80.
+    is_plain = name.isascii() and name.isprintable() and not set(name) & set('"\\/')
+    return re.compile(rb"\\u00[2-7]" if is_plain else rb"\\")
 
 
 def _split(block: bytes) -> list[bytes]:
