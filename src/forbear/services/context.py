@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from forbear.domain.keys import Keyring
 from forbear.domain.suppression import Policy
 from forbear.mailer.message import Sender
+from forbear.services.gathering import Gathering
 from forbear.services.standings import Standings
 from forbear.store import Database
 from forbear.store.scope import Scope
+from forbear.store.suppression import EntryDraft, Written
 
 SCOPES_FRESH_FOR = timedelta(seconds=5)
 
@@ -88,3 +90,5 @@ class Context:
     options: Options
     standings: Standings
     scope_book: ScopeBook = field(default_factory=ScopeBook)
+    single_writes: Gathering[tuple[EntryDraft, str], Written] = field(default_factory=Gathering)
+    """Entries that are asserted one by one, such as those of clicks."""

@@ -84,6 +84,8 @@ async def suppress(context: Context, assertions: Sequence[Assertion], *, actor: 
 
 async def assert_entries(context: Context, assertions: Sequence[Assertion], *, actor: str) -> list[Asserted]:
     """The same without asking whether the scopes are registered: a link that was once made must always work."""
+    if len(assertions) == 1:
+        return [await _assert_one(context, assertions[0], actor)]
     if len(assertions) < _THREAD_FROM:
         drafts = _make_drafts(context, assertions)
     else:
@@ -103,6 +105,29 @@ async def write_drafts(
 async def add_drafts(connection: Connection, drafts: Sequence[EntryDraft], *, actor: str) -> None:
     """The same inside the caller's transaction, with which it is committed."""
     await _write_all(connection, drafts, actor=actor)
+
+
+async def _assert_one(context: Context, assertion: Assertion, actor: str) -> Asserted:
+    """Assert an entry together with those that others assert at the same moment: of clicks there are many."""
+    draft = make_draft(context, assertion)
+    key = draft.fingerprint, draft.channel, draft.scope, draft.reason
+
+    async def write(gathered: Sequence[tuple[EntryDraft, str]]) -> Sequence[Written]:
+        return await _write_gathered(context, gathered)
+
+    written = await context.single_writes.join((draft, actor), key, write)
+    return Asserted(written.entry_id, written.event_id, written.is_new)
+
+
+async def _write_gathered(context: Context, gathered: Sequence[tuple[EntryDraft, str]]) -> Sequence[Written]:
+    """Write drafts; those of one actor are committed together."""
+    written: dict[int, Written] = {}
+    async with context.database.connection() as connection:
+        for actor in sorted({actor for _, actor in gathered}):
+            places = [place for place, (_, own) in enumerate(gathered) if own == actor]
+            lines = await _write_all(connection, [gathered[place][0] for place in places], actor=actor)
+            written.update(zip(places, lines, strict=True))
+    return [written[place] for place in range(len(gathered))]
 
 
 async def lift(context: Context, entry_id: int, *, actor: str, why: str, within: Sequence[str] | None = None) -> None:
