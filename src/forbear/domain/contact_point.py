@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from forbear.domain.address import CANON_VERSION, Address, Domain, mask_address, parse_address, parse_intake
-from forbear.domain.errors import InvalidAddress
-from forbear.domain.phone import PHONE_FORM_VERSION, Phone, mask_phone, parse_phone, parse_phone_intake
+from forbear.domain.errors import InvalidAddress, InvalidInput
+from forbear.domain.phone import PHONE_FORM_VERSION, Phone, check_region, mask_phone, parse_phone, parse_phone_intake
 from forbear.domain.postal_address import (
     POSTAL_FORM_VERSION,
     PostalAddress,
@@ -52,6 +52,15 @@ def parse_target(channel: Channel, given: Given, region: str | None = None) -> T
             return parse_phone_intake(_as_text(given), region)
         case Channel.POST:
             return _parse_post(given)
+
+
+def check_reading_region(channel: Channel, region: str | None) -> str | None:
+    """Give the region back in capitals. Raises `InvalidInput` for one that is none, or where there are no numbers."""
+    if region is None:
+        return None
+    if channel is not Channel.PHONE:
+        raise InvalidInput("a region is given for the channel 'phone' only")
+    return check_region(region)
 
 
 def channel_of(target: Target) -> Channel:

@@ -17,11 +17,10 @@ from typing import Final
 import numpy as np
 
 from forbear.domain.address import Address, parse_address
-from forbear.domain.contact_point import ContactPoint, Given, parse_contact_point
-from forbear.domain.errors import InvalidAddress, InvalidInput
+from forbear.domain.contact_point import ContactPoint, Given, check_reading_region, parse_contact_point
+from forbear.domain.errors import InvalidAddress
 from forbear.domain.fingerprint import AddressKeys, Fingerprint
 from forbear.domain.party import Party
-from forbear.domain.phone import check_region
 from forbear.domain.suppression import (
     Channel,
     Entry,
@@ -118,9 +117,7 @@ Reader = Callable[[Given], ContactPoint | None]
 
 def make_reader(channel: Channel, region: str | None = None) -> Reader:
     """The strict reader of a channel. Raises `InvalidInput` for a region that is none, or that it has no use for."""
-    known = None if region is None else check_region(region)
-    if known is not None and channel is not Channel.PHONE:
-        raise InvalidInput("a region is given for the channel 'phone' only")
+    known = check_reading_region(channel, region)
     return lambda given: _read(channel, given, known)
 
 

@@ -15,6 +15,7 @@ from forbear.domain.contact_point import ContactPoint, Target, channel_of
 from forbear.domain.errors import Busy, InvalidInput, NotFound
 from forbear.domain.fingerprint import AddressKeys, Fingerprint, Kind
 from forbear.domain.keys import Use
+from forbear.domain.party import is_sharing_scope
 from forbear.domain.suppression import EVERYTHING, Channel, Reason, Source, is_wide
 from forbear.services.context import Context
 from forbear.services.scopes import require_scopes
@@ -36,7 +37,8 @@ class Assertion:
     """One opt-out on its way into the list.
 
     `since` is when it was made, where that was earlier than now. `evidence` is what proves it (sealed, JSON);
-    `keep_evidence` limits how long it is kept. The channel is the target's; saying another raises `InvalidInput`.
+    `keep_evidence` limits how long it is kept. The channel is the target's; saying another raises `InvalidInput`,
+    and so does a scope of `sharing` with another reason than `no_sharing`.
     """
 
     target: Target
@@ -49,6 +51,8 @@ class Assertion:
     keep_evidence: timedelta | None = None
 
     def __post_init__(self) -> None:
+        if is_sharing_scope(self.scope) and self.reason is not Reason.NO_SHARING:
+            raise InvalidInput("a scope of 'sharing' says who may not be told: its reason is 'no_sharing'")
         if self.channel not in {None, channel_of(self.target)}:
             raise InvalidInput(f"this is no address on the channel {self.channel!r}")
 

@@ -15,6 +15,7 @@ from forbear.domain.suppression import EVERYTHING
 from forbear.services.api_keys import Permission, require_reach
 from forbear.services.changes import Change, list_changes, wait_for_changes
 from forbear.web.api import Call, Operation
+from forbear.web.contact_points import show_address
 from forbear.web.models import ChangesResponse
 
 WAIT_SECONDS_MAX: Final = 60
@@ -77,7 +78,7 @@ def _change(change: Change) -> Mapping[str, object]:
     entry = change.entry
     return {
         "id": entry.id,
-        **({} if change.address is None else {"address": change.address}),
+        **({} if change.address is None else {"address": show_address(entry.channel, change.address)}),
         "fingerprint": entry.fingerprint.hex(),
         "channel": entry.channel.value,
         "scope": entry.scope,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPMethod
 
-from forbear.domain.address import parse_address
+from forbear.domain.contact_point import check_reading_region, parse_contact_point
 from forbear.domain.errors import TooLarge
-from forbear.domain.suppression import Outcome, overlaps
+from forbear.domain.party import is_sharing_scope
+from forbear.domain.suppression import Outcome, Purpose, overlaps
 from forbear.services import decision
 from forbear.services.api_keys import Permission, has_permission, has_reach, require_reach
 from forbear.services.decision import Checked, Question
 from forbear.services.explain import ExplainedEntry, HistoryLine, explain
+from forbear.services.parties import require_party
 from forbear.store.api_key import ApiKey
 from forbear.web.api import Call, Operation
-from forbear.web.models import CheckRequest, CheckResponse, ExplainRequest, ExplainResponse
+from forbear.web.contact_points import echo_given, read_given
+from forbear.web.models import CheckRequest, CheckResponse, ExplainRequest, ExplainResponse, GivenAddress
 
 _THREAD_FROM = 500
 
@@ -25,18 +28,24 @@ async def check(call: Call, body: CheckRequest) -> Mapping[str, object]:
     require_reach(call.key, body.scope, body.purpose)
     if len(body.addresses) > call.options.addresses_max:
         raise TooLarge(f"one call takes {call.options.addresses_max} addresses at most; longer lists are scrubs")
-    question = Question(body.purpose, body.scope, body.channel)
-    checked = await decision.check(call.context, body.addresses, question)
+    question = await _read_question(call, body)
+    given = [read_given(address) for address in body.addresses]
+    checked = await decision.check(call.context, given, question, body.region)
     with_reasons = has_permission(call.key, Permission.REASONS)
     if len(body.addresses) < _THREAD_FROM:
         return _answer(body.addresses, checked, with_reasons=with_reasons)
     return await asyncio.to_thread(_answer, body.addresses, checked, with_reasons=with_reasons)
 
 
-def _answer(addresses: list[str], checked: Checked, *, with_reasons: bool) -> Mapping[str, object]:
+async def _read_question(call: Call, body: CheckRequest | ExplainRequest) -> Question:
+    party = None if body.party is None else await require_party(call.context, body.party)
+    return Question(body.purpose, body.scope, body.channel, party)
+
+
+def _answer(addresses: Sequence[GivenAddress], checked: Checked, *, with_reasons: bool) -> Mapping[str, object]:
     results = []
     for address, verdict in zip(addresses, checked.verdicts, strict=True):
-        result = {"address": address, "verdict": verdict.outcome.value}
+        result: dict[str, object] = {"address": echo_given(address), "verdict": verdict.outcome.value}
         # That an address is no address says nothing about the list, so anybody may be told.
         if verdict.reason and (with_reasons or verdict.outcome is Outcome.INVALID):
             result["reason"] = verdict.reason
@@ -47,16 +56,16 @@ def _answer(addresses: list[str], checked: Checked, *, with_reasons: bool) -> Ma
 async def explain_address(call: Call, body: ExplainRequest) -> Mapping[str, object]:
     """Explain the verdict about one address, by the entries that the key may see or that speak about the question."""
     require_reach(call.key, body.scope, body.purpose)
-    explanation = await explain(
-        call.context, parse_address(body.address), Question(body.purpose, body.scope, body.channel)
-    )
+    question = await _read_question(call, body)
+    given, region = read_given(body.address), check_reading_region(question.channel, body.region)
+    explanation = await explain(call.context, parse_contact_point(question.channel, given, region), question)
     verdict = explanation.verdict
     return {
         "verdict": verdict.outcome.value,
         **({"reason": verdict.reason} if verdict.reason else {}),
         "rule": explanation.rule,
         "entries": [
-            explain_entry(entry) for entry in explanation.entries if _may_see(call.key, entry.state.scope, body.scope)
+            explain_entry(entry) for entry in explanation.entries if _may_see(call.key, entry.state.scope, body)
         ],
         "grants": [
             {
@@ -67,14 +76,15 @@ async def explain_address(call: Call, body: ExplainRequest) -> Mapping[str, obje
                 **({"lifted_at": opt_in.lifted_at} if opt_in.lifted_at else {}),
             }
             for opt_in in explanation.grants
-            if _may_see(call.key, opt_in.scope, body.scope)
+            if _may_see(call.key, opt_in.scope, body)
         ],
     }
 
 
-def _may_see(key: ApiKey, scope: str, asked: str) -> bool:
+def _may_see(key: ApiKey, scope: str, asked: ExplainRequest) -> bool:
     """Whether something of this scope is the key's business; another brand's is not."""
-    return overlaps(scope, asked) or has_reach(key, scope)
+    is_about_asked = overlaps(scope, asked.scope) or (asked.purpose is Purpose.SHARING and is_sharing_scope(scope))
+    return is_about_asked or has_reach(key, scope)
 
 
 def explain_entry(entry: ExplainedEntry) -> Mapping[str, object]:

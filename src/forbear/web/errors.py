@@ -122,9 +122,16 @@ def from_validation(error: ValidationError, instance: str | None = None) -> web.
 def list_faults(error: ValidationError, most: int = 20) -> list[dict[str, str]]:
     """Where a body does not fit (JSON pointers, RFC 6901) and why."""
     return [
-        {"pointer": "".join(f"/{_step(step)}" for step in fault["loc"]), "detail": fault["msg"]}
+        {
+            "pointer": "".join(f"/{_step(step)}" for step in fault["loc"] if step not in _UNION_STEPS),
+            "detail": fault["msg"],
+        }
         for fault in error.errors(include_input=False, include_url=False, include_context=False)[:most]
     ]
+
+
+_UNION_STEPS: Final = frozenset({"str", "PostalAddressBody"})
+"""What pydantic puts into a path for the form of an address that it tried; no part of the body."""
 
 
 def _step(step: int | str) -> str:

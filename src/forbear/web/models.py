@@ -9,9 +9,13 @@ from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
 
 from forbear.domain.suppression import Channel, Purpose, Reason, Source
 
+_REGION = "Where national phone numbers are dialled (ISO 3166-1); for the channel `phone` only."
+
 Scope = Annotated[str, Field(max_length=128, examples=["*", "maison", "maison/newsletter"])]
 # However long it is, it is one bad address and not a bad request; the body as a whole is limited.
 AddressText = Annotated[str, Field(examples=["ann@example.com"])]
+Region = Annotated[str, Field(max_length=2, examples=["FR"], description=_REGION)]
+PartyName = Annotated[str, Field(max_length=100, examples=["salon-lyon"])]
 Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(9999, 1, 1, tzinfo=UTC))]
 NoteText = Annotated[str, Field(min_length=1, max_length=2000)]
 
@@ -22,19 +26,35 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class PostalAddressBody(Body):
+    """Somebody at a postal address; the town is one of the lines."""
+
+    name: str = Field(examples=["Claire Dupont"])
+    lines: list[str] = Field(examples=[["12 rue de la Paix", "Paris"]])
+    postcode: str = Field("", examples=["75002"])
+    country: str = Field(examples=["FR"], description="Two letters (ISO 3166-1).")
+
+
+# Tried in this order, because nearly all are texts.
+GivenAddress = Annotated[AddressText | PostalAddressBody, Field(union_mode="left_to_right")]
+"""An e-mail address, a phone number, or for the channel `post` an object."""
+
+
 class CheckRequest(Body):
-    """Addresses to decide about."""
+    """Addresses to decide about. A party is named with the purpose `sharing` only."""
 
     purpose: Purpose
     scope: Scope
     channel: Channel = Channel.EMAIL
-    addresses: list[AddressText] = Field(min_length=1)
+    region: Region | None = None
+    party: PartyName | None = None
+    addresses: list[GivenAddress] = Field(min_length=1)
 
 
 class CheckResult(BaseModel):
     """The verdict about one address; `reason` only for keys with the permission `reasons`."""
 
-    address: str
+    address: GivenAddress
     verdict: Literal["deliver", "suppress", "invalid"]
     reason: str | None = None
 
@@ -49,10 +69,11 @@ class CheckResponse(BaseModel):
 class SuppressionItem(Body):
     """One opt-out."""
 
-    address: AddressText
+    address: GivenAddress
     reason: Reason
     scope: Scope
     channel: Channel = Channel.EMAIL
+    region: Region | None = None
     source: Source = Source.API
     since: Moment | None = None
     evidence: dict[str, Any] = Field(default_factory=dict, description="What proves it; at most 4 KiB of JSON.")
@@ -70,7 +91,7 @@ class SuppressRequest(Body):
 class SuppressResult(BaseModel):
     """What became of one opt-out."""
 
-    address: str
+    address: GivenAddress
     status: Literal["added", "already", "error"]
     id: int | None = None
     error: str | None = None
@@ -83,9 +104,11 @@ class SuppressResponse(BaseModel):
 
 
 class SearchRequest(Body):
-    """Which entries to list; everything left out means any."""
+    """Which entries to list; everything left out means any. `channel` is that of the address."""
 
-    address: AddressText | None = None
+    address: GivenAddress | None = None
+    channel: Channel = Channel.EMAIL
+    region: Region | None = None
     reason: Reason | None = None
     scope: Scope | None = None
     source: Source | None = None
@@ -99,7 +122,7 @@ class EntryBody(BaseModel):
     """One entry of the list."""
 
     id: int
-    address: str | None = None
+    address: GivenAddress | None = None
     kind: Literal["match", "domain"]
     channel: Channel
     scope: str
@@ -133,7 +156,9 @@ class LiftResponse(BaseModel):
 class EraseRequest(Body):
     """The address to erase."""
 
-    address: AddressText
+    address: GivenAddress
+    channel: Channel = Channel.EMAIL
+    region: Region | None = None
 
 
 class EraseResponse(BaseModel):
@@ -146,10 +171,12 @@ class EraseResponse(BaseModel):
 class ExplainRequest(Body):
     """The question to explain."""
 
-    address: AddressText
+    address: GivenAddress
     purpose: Purpose
     scope: Scope
     channel: Channel = Channel.EMAIL
+    region: Region | None = None
+    party: PartyName | None = None
 
 
 class HistoryBody(BaseModel):
@@ -250,7 +277,7 @@ class ChangeBody(BaseModel):
     """An entry as it is now; it stands unless `lifted_at` is there."""
 
     id: int
-    address: str | None = Field(None, description="Missing where it is not known or was erased.")
+    address: GivenAddress | None = Field(None, description="Missing where it is not known or was erased.")
     fingerprint: str = Field(description="32 hexadecimal digits; the same for every entry of an address.")
     channel: Channel
     scope: str

@@ -12,9 +12,10 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
-from forbear.domain.address import Domain, parse_intake
+from forbear.domain.address import Domain
+from forbear.domain.contact_point import Target, check_reading_region, parse_target
 from forbear.domain.errors import InvalidInput, NotFound, Permanent, TooLarge
-from forbear.domain.suppression import EVERYTHING, Channel, Reason, check_scope
+from forbear.domain.suppression import EVERYTHING, Reason, check_scope
 from forbear.services import suppression
 from forbear.services.api_keys import Permission, has_permission, reach_of, require_reach
 from forbear.services.scopes import find_unregistered, require_scopes
@@ -22,12 +23,15 @@ from forbear.services.suppression import Assertion, FoundEntry
 from forbear.store.api_key import ApiKey
 from forbear.store.suppression import NEWEST, EntryFilter
 from forbear.web.api import Call, Operation, json_response
+from forbear.web.contact_points import read_given, show_address
 from forbear.web.errors import list_faults
 from forbear.web.models import (
     EraseRequest,
     EraseResponse,
+    GivenAddress,
     LiftRequest,
     LiftResponse,
+    PostalAddressBody,
     SearchRequest,
     SearchResponse,
     SuppressionItem,
@@ -58,8 +62,7 @@ async def suppress(call: Call, body: SuppressRequest) -> Mapping[str, object]:
     done = iter(written)
     results = []
     for given, item in zip(body.suppressions, read, strict=True):
-        address = given.get("address") if isinstance(given, dict) else None
-        result: dict[str, object] = {"address": address if isinstance(address, str) else ""}
+        result: dict[str, object] = {"address": _echo(given.get("address")) if isinstance(given, dict) else ""}
         if isinstance(item, _Refused):
             result |= {"status": "error", "error": item.error}
         else:
@@ -67,6 +70,16 @@ async def suppress(call: Call, body: SuppressRequest) -> Mapping[str, object]:
             result |= {"status": "added" if line.is_new else "already", "id": line.entry_id}
         results.append(result)
     return {"results": results}
+
+
+def _echo(address: object) -> object:
+    """The address as it was given, where it has the form of one."""
+    if not isinstance(address, dict):
+        return address if isinstance(address, str) else ""
+    try:
+        return PostalAddressBody.model_validate(address).model_dump()
+    except ValidationError:
+        return ""
 
 
 async def _read_items(call: Call, given: Sequence[object]) -> list[Assertion | _Refused]:
@@ -89,24 +102,26 @@ def _read_item(key: ApiKey, given: object) -> Assertion | _Refused:
         item = SuppressionItem.model_validate(given)
         _check_item(item)
         require_reach(key, check_scope(item.scope))
-        target = parse_intake(item.address)
+        region = check_reading_region(item.channel, item.region)
+        target = parse_target(item.channel, read_given(item.address), region)
+        return Assertion(target, item.reason, item.scope, item.source, since=item.since, evidence=item.evidence)
     except ValidationError as error:
         fault = list_faults(error, 1)[0]
         return _Refused(f"{fault['pointer'].lstrip('/') or 'item'}: {fault['detail']}")
     except Permanent as error:
         return _Refused(error.detail)
-    return Assertion(
-        target, item.reason, item.scope, item.source, item.channel, since=item.since, evidence=item.evidence
-    )
 
 
 def _check_item(item: SuppressionItem) -> None:
     if item.reason is Reason.ERASED:
         raise InvalidInput("reason: an erasure is asked for at /v1/erasures")
-    if item.channel is not Channel.EMAIL:
-        raise InvalidInput(f"channel: {item.channel.value!r} is not served yet; 'email' is")
+    check_evidence(item.evidence)
+
+
+def check_evidence(evidence: Mapping[str, object]) -> None:
+    """Raise `InvalidInput` for evidence that is too large, or that JSON cannot hold."""
     try:
-        size = len(orjson.dumps(item.evidence))
+        size = len(orjson.dumps(evidence))
     except TypeError as error:
         raise InvalidInput("evidence: it is nested too deeply, or holds a number of more than 64 bits") from error
     if size > EVIDENCE_BYTES_MAX:
@@ -120,7 +135,7 @@ async def search(call: Call, body: SearchRequest) -> web.Response:
     """
     within = reach_of(call.key)
     wanted = EntryFilter(body.reason, body.scope, body.source, body.since, body.until, body.with_lifted, within)
-    target = None if body.address is None else parse_intake(body.address)
+    target = None if body.address is None else _read_target(body.address, body)
     if body.scope is not None:
         require_reach(call.key, check_scope(body.scope))
         await require_scopes(call.context, {body.scope})
@@ -132,6 +147,10 @@ async def search(call: Call, body: SearchRequest) -> web.Response:
         headers["Link"] = f'</v1/suppressions/search?cursor={found[-1].row.id}>; rel="next"'
     entries = [_entry(entry, with_address=may_export or entry.is_of_target) for entry in found]
     return json_response({"entries": entries}, headers=headers)
+
+
+def _read_target(address: GivenAddress, body: SearchRequest | EraseRequest) -> Target:
+    return parse_target(body.channel, read_given(address), check_reading_region(body.channel, body.region))
 
 
 def _read_cursor(request: web.Request) -> int:
@@ -155,7 +174,7 @@ def _entry(found: FoundEntry, *, with_address: bool) -> Mapping[str, object]:
     row = found.row
     return {
         "id": row.id,
-        **({"address": found.address} if with_address and found.address is not None else {}),
+        **({"address": show_address(row.channel, found.address)} if with_address and found.address is not None else {}),
         "kind": row.kind.value,
         "channel": row.channel.value,
         "scope": row.scope,
@@ -181,7 +200,7 @@ async def lift(call: Call, body: LiftRequest) -> Mapping[str, object]:
 async def erase(call: Call, body: EraseRequest) -> Mapping[str, object]:
     """Erase what identifies an address, and keep it suppressed."""
     require_reach(call.key, EVERYTHING)
-    target = parse_intake(body.address)
+    target = _read_target(body.address, body)
     if isinstance(target, Domain):
         raise InvalidInput("address: one person's address is erased at a time, not a domain")
     done = await suppression.erase(call.context, target, actor=call.key.actor)
