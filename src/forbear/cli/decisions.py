@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from forbear import bootstrap
+from forbear.cli.questions import ChannelName, PartyName, Region, read_channel, read_question
 from forbear.cli.running import (
     Addresses,
     AsJson,
@@ -30,14 +31,12 @@ from forbear.cli.running import (
     read_addresses,
     run_with_context,
 )
-from forbear.domain.address import parse_address
+from forbear.domain.contact_point import parse_contact_point
 from forbear.domain.errors import InvalidInput
-from forbear.domain.suppression import Purpose
 from forbear.index.list_file import ListFile
 from forbear.index.list_formats import ListFormat
 from forbear.services import decision
 from forbear.services.context import Context
-from forbear.services.decision import Question
 from forbear.services.explain import ExplainedEntry, Explanation
 from forbear.services.explain import explain as explain_address
 from forbear.services.scrub import BATCH_BYTES, Scrub
@@ -53,29 +52,24 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
 
 
-def read_question(purpose: str, scope: str) -> Question:
-    """Read what is to be sent. Raises `InvalidInput`."""
-    try:
-        return Question(Purpose(purpose), scope)
-    except ValueError as error:
-        raise InvalidInput(f"--purpose is one of: {', '.join(Purpose)}") from error
-
-
 def check(
     addresses: Addresses = None,
     purpose: PurposeName = "marketing",
     scope: Scope = "*",
+    channel: ChannelName = "email",
+    region: Region = None,
+    party: PartyName = None,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
     """Decide about single addresses: deliver, suppress (and why) or invalid."""
 
     async def work(context: Context) -> None:
-        question = read_question(purpose, scope)
+        question = await read_question(context, purpose, scope, channel, party)
         given = read_addresses(addresses)
         for place in range(0, len(given), _BATCH):
             batch = given[place : place + _BATCH]
-            checked = await decision.check(context, batch, question)
+            checked = await decision.check(context, batch, question, region)
             for address, verdict in zip(batch, checked.verdicts, strict=True):
                 reason = {"reason": verdict.reason} if verdict.reason else {}
                 if as_json:
@@ -126,7 +120,7 @@ def scrub(
 
     async def work(context: Context) -> None:
         options = ScrubOptions(
-            read_question(purpose, scope),
+            await read_question(context, purpose, scope),
             column,
             header,
             links=links,
@@ -235,13 +229,17 @@ def explain(
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="- reads it from stdin.")],
     purpose: PurposeName = "marketing",
     scope: Scope = "*",
+    channel: ChannelName = "email",
+    region: Region = None,
+    party: PartyName = None,
     data: Data = None,
 ) -> None:
     """Say why an address is or is not let through."""
 
     async def work(context: Context) -> Explanation:
-        given = read_addresses([address])
-        return await explain_address(context, parse_address(given[0]), read_question(purpose, scope))
+        given, (known, where) = read_addresses([address])[0], read_channel(channel, region)
+        question = await read_question(context, purpose, scope, channel, party)
+        return await explain_address(context, parse_contact_point(known, given, where), question)
 
     explanation = run_with_context(work, data)
     verdict = explanation.verdict

@@ -7,6 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from forbear.cli.questions import ChannelName, Region, read_channel
 from forbear.cli.running import (
     Addresses,
     AsJson,
@@ -18,9 +19,10 @@ from forbear.cli.running import (
     read_addresses,
     run_with_context,
 )
-from forbear.domain.address import Domain, parse_intake
+from forbear.domain.address import Domain
+from forbear.domain.contact_point import Target, parse_target
 from forbear.domain.errors import InvalidAddress, InvalidInput
-from forbear.domain.suppression import Reason, Source
+from forbear.domain.suppression import Channel, Reason, Source
 from forbear.services import suppression
 from forbear.services.context import Context
 from forbear.services.decision import read_address
@@ -44,12 +46,15 @@ def suppress(
     scope: Scope = "*",
     source: Annotated[str, typer.Option(help="How it came: operator, phone, letter, ...")] = "operator",
     note: Annotated[str, typer.Option(help="What proves it, such as a letter's reference.")] = "",
+    channel: ChannelName = "email",
+    region: Region = None,
     data: Data = None,
 ) -> None:
     """Put addresses (or whole domains, as @example.com) on the list."""
 
     async def work(context: Context) -> tuple[int, int]:
-        assertions = _read_assertions(read_addresses(addresses), reason, scope, source, note)
+        targets = _read_targets(read_addresses(addresses), *read_channel(channel, region))
+        assertions = _make_assertions(targets, reason, scope, source, note)
         added = 0
         for place in range(0, len(assertions), _BATCH):
             done = await suppression.suppress(context, assertions[place : place + _BATCH], actor=operator_name())
@@ -60,21 +65,24 @@ def suppress(
     errors.print(f"{added} added, {already} on the list already")
 
 
-def _read_assertions(given: list[str], reason: str, scope: str, source: str, note: str) -> list[Assertion]:
+def _read_targets(given: list[str], channel: Channel, region: str | None) -> list[Target]:
     """Read everything before anything is written, so that a bad line changes nothing."""
+    targets = []
+    for number, text in enumerate(given, 1):
+        try:
+            targets.append(parse_target(channel, text, region))
+        except InvalidAddress as error:
+            raise InvalidInput(f"address {number}: {error.detail}; nothing was written") from error
+    return targets
+
+
+def _make_assertions(targets: list[Target], reason: str, scope: str, source: str, note: str) -> list[Assertion]:
     if reason not in set(Reason) or reason == Reason.ERASED:
         raise InvalidInput(f"--reason is one of: {', '.join(item for item in Reason if item is not Reason.ERASED)}")
     if source not in set(Source):
         raise InvalidInput(f"--source is one of: {', '.join(Source)}")
     evidence = {"note": note} if note else {}
-    assertions = []
-    for number, text in enumerate(given, 1):
-        try:
-            target = parse_intake(text)
-        except InvalidAddress as error:
-            raise InvalidInput(f"address {number}: {error.detail}; nothing was written") from error
-        assertions.append(Assertion(target, Reason(reason), scope, Source(source), evidence=evidence))
-    return assertions
+    return [Assertion(target, Reason(reason), scope, Source(source), evidence=evidence) for target in targets]
 
 
 def lift(
@@ -95,11 +103,13 @@ def lift(
     errors.print(f"entry {entry_id} is lifted")
 
 
-def erase(addresses: Addresses = None, data: Data = None) -> None:
+def erase(
+    addresses: Addresses = None, channel: ChannelName = "email", region: Region = None, data: Data = None
+) -> None:
     """Erase what identifies addresses, and keep them suppressed."""
 
     async def work(context: Context) -> int:
-        targets = [parse_intake(text) for text in read_addresses(addresses)]
+        targets = _read_targets(read_addresses(addresses), *read_channel(channel, region))
         for target in targets:
             if isinstance(target, Domain):
                 raise InvalidInput("a whole domain cannot be erased, only one address at a time")
