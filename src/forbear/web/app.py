@@ -14,7 +14,19 @@ from pydantic import ValidationError
 
 from forbear.domain.errors import ForbearError, ListUnavailable
 from forbear.services.context import Context
-from forbear.web import changes, check, links, pages, parties, scopes, scrub_stream, scrubs, suppressions
+from forbear.web import (
+    changes,
+    check,
+    consents,
+    contacts,
+    links,
+    pages,
+    parties,
+    scopes,
+    scrub_stream,
+    scrubs,
+    suppressions,
+)
 from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
 from forbear.web.docs import add_docs
 from forbear.web.errors import UNREADABLE_BODY, from_error, from_framework, from_validation, list_places, problem
@@ -28,6 +40,8 @@ OPERATIONS: Final = (
     *suppressions.OPERATIONS,
     *links.OPERATIONS,
     *changes.OPERATIONS,
+    *contacts.OPERATIONS,
+    *consents.OPERATIONS,
     *scopes.OPERATIONS,
     *parties.OPERATIONS,
 )

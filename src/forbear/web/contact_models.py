@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from forbear.domain.party import PartyKind
 from forbear.domain.suppression import Channel, Reason, Source
-from forbear.web.models import AddressText, Body, Moment, Scope
+from forbear.web.models import AddressText, Body, GivenAddress, Moment, PostalAddressBody, Region, Scope
 
 Words = Annotated[
     dict[str, str], Field(default_factory=dict, examples=[{"en": "The Friday Letter", "fr": "La Lettre"}])
@@ -90,15 +90,6 @@ class PartiesResponse(BaseModel):
     parties: list[PartyBody]
 
 
-class PostBody(Body):
-    """A postal address: whose, where."""
-
-    name: str
-    lines: list[str] = Field(min_length=1, max_length=10)
-    postcode: str = ""
-    country: Country
-
-
 class OptOutBody(Body):
     """What the contact does not want: at every point of one channel, or of all where it is left out."""
 
@@ -128,7 +119,7 @@ class ContactRequest(Body):
     notice_channel: Channel | None = Field(None, description="How notices go: by `email` or by `post`.")
     email: list[AddressText] | None = Field(None, description="All e-mail addresses, the one to be used first.")
     phone: list[str] | None = Field(None, description="All numbers; national ones are read for `country`.")
-    post: list[PostBody] | None = Field(None, description="All postal addresses.")
+    post: list[PostalAddressBody] | None = Field(None, description="All postal addresses.")
     opt_outs: list[OptOutBody] = Field(default_factory=list, max_length=200)
     consents: list[GivenConsentBody] = Field(default_factory=list, max_length=200)
 
@@ -169,7 +160,7 @@ class PointBody(BaseModel):
     """Where a contact can be reached, and what stands about it."""
 
     channel: Channel
-    address: str | None = Field(None, description="Missing where it was erased. A postal address is in one line.")
+    address: GivenAddress | None = Field(None, description="Missing where it was erased.")
     masked: str
     entries: list[StandingEntryBody] = Field(default_factory=list)
     grants: list[StandingGrantBody] = Field(default_factory=list)
@@ -200,10 +191,9 @@ class ContactWritten(BaseModel):
 class ContactSearchRequest(Body):
     """One contact point, of whichever channel."""
 
-    address: AddressText | None = None
+    address: GivenAddress
     channel: Channel = Channel.EMAIL
-    region: Country | None = Field(None, description="The region of a national phone number.")
-    post: PostBody | None = Field(None, description="A postal address, in place of `address` and `channel`.")
+    region: Region | None = None
 
 
 class ContactSearchResponse(BaseModel):
@@ -215,10 +205,9 @@ class ContactSearchResponse(BaseModel):
 class ConsentItem(Body):
     """One consent."""
 
-    address: AddressText | None = None
+    address: GivenAddress
     channel: Channel = Channel.EMAIL
-    region: Country | None = None
-    post: PostBody | None = None
+    region: Region | None = None
     scope: Scope
     wording_version: str = Field(min_length=1, max_length=200)
     given_at: Moment
@@ -244,10 +233,9 @@ class ConsentsResponse(BaseModel):
 class WithdrawRequest(Body):
     """Whose consents to withdraw, for a scope and all that lies within it."""
 
-    address: AddressText | None = None
+    address: GivenAddress
     channel: Channel = Channel.EMAIL
-    region: Country | None = None
-    post: PostBody | None = None
+    region: Region | None = None
     scope: Scope
     source: Source = Source.API
     evidence: dict[str, Any] = Field(default_factory=dict)

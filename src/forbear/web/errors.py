@@ -68,7 +68,8 @@ def problem(
     phrase = HTTPStatus(status).phrase
     name = word or phrase.lower().replace(" ", "_").replace("-", "_")
     body: dict[str, object] = {"type": f"/docs#{name}", "title": phrase, "status": status, "detail": detail}
-    if instance:
+    # Somebody may have put an address into a path, where none belongs.
+    if instance and "@" not in instance:
         body["instance"] = instance
     if faults:
         body["errors"] = list(faults)
