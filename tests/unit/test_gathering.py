@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from forbear.domain.errors import InvalidInput, ListUnavailable
-from forbear.services.gathering import TOGETHER_MAX, Gathering
+from forbear.services.gathering import TOGETHER_MAX, TURNS_MAX, Gathering
 
 
 class Desk:
@@ -14,13 +14,14 @@ class Desk:
 
     def __init__(self) -> None:
         self.turns: list[list[int]] = []
-        self.has_begun = asyncio.Event()
+        self.are_all_busy = asyncio.Event()
         self.may_go_on = asyncio.Event()
         self.gathering: Gathering[int, str] = Gathering()
 
     async def serve(self, numbers: Sequence[int]) -> list[str]:
         self.turns.append(list(numbers))
-        self.has_begun.set()
+        if len(self.turns) == TURNS_MAX:
+            self.are_all_busy.set()
         await self.may_go_on.wait()
         if any(number < 0 for number in numbers):
             raise InvalidInput("a negative number")
@@ -37,24 +38,34 @@ async def desk():
     return Desk()
 
 
+async def keep_busy(desk: Desk) -> list[asyncio.Task[str]]:
+    """Fill all turns with one each, so that whoever comes next has to wait."""
+    tasks = []
+    for number in range(TURNS_MAX):
+        tasks.append(desk.ask(100 + number))
+        await asyncio.sleep(0)
+    await desk.are_all_busy.wait()
+    return tasks
+
+
 async def test_who_comes_while_others_are_served_shares_the_next_turn(desk):
-    first = desk.ask(1)
-    await desk.has_begun.wait()
+    first = await keep_busy(desk)
     rest = [desk.ask(number) for number in (2, 3, 4)]
     await asyncio.sleep(0)
     desk.may_go_on.set()
-    assert await asyncio.gather(first, *rest) == ["1", "2", "3", "4"]
-    assert desk.turns == [[1], [2, 3, 4]]
+    assert await asyncio.gather(*rest) == ["2", "3", "4"]
+    assert await asyncio.gather(*first) == [str(100 + number) for number in range(TURNS_MAX)]
+    assert desk.turns == [*([100 + number] for number in range(TURNS_MAX)), [2, 3, 4]]
 
 
-async def test_equal_keys_are_never_served_together(desk):
-    first = desk.ask(1)
-    await desk.has_begun.wait()
+async def test_equal_keys_are_never_served_in_one_turn(desk):
+    first = await keep_busy(desk)
     rest = [desk.ask(number, key="the same") for number in (2, 3)]
     await asyncio.sleep(0)
     desk.may_go_on.set()
-    assert await asyncio.gather(first, *rest) == ["1", "2", "3"]
-    assert desk.turns == [[1], [2], [3]]
+    assert await asyncio.gather(*rest) == ["2", "3"]
+    await asyncio.gather(*first)
+    assert desk.turns[TURNS_MAX:] == [[2], [3]]
 
 
 async def test_a_turn_has_an_end(desk):
@@ -82,19 +93,22 @@ async def test_a_list_that_is_away_fails_all_at_once_each_with_an_error_of_its_o
 
 
 async def test_who_goes_away_is_served_all_the_same(desk):
-    first, gone = desk.ask(1), None
-    await desk.has_begun.wait()
+    first = await keep_busy(desk)
     gone, stays = desk.ask(2), desk.ask(3)
     await asyncio.sleep(0)
     gone.cancel()
     desk.may_go_on.set()
-    assert await asyncio.gather(first, stays) == ["1", "3"]
-    assert desk.turns == [[1], [2, 3]]
+    assert await stays == "3"
+    await asyncio.gather(*first)
+    assert desk.turns[TURNS_MAX:] == [[2, 3]]
 
 
 async def test_nobody_waits_for_ever_when_the_serving_task_is_ended(desk):
+    served = await keep_busy(desk)
     waiting = desk.ask(1)
-    await desk.has_begun.wait()
-    desk.gathering._server.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
+    await asyncio.sleep(0)
+    for server in desk.gathering._servers:
+        server.cancel()
+    for task in (*served, waiting):
+        with pytest.raises(asyncio.CancelledError):
+            await task

@@ -17,6 +17,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 TOGETHER_MAX: Final = 200
 """How many are served in one turn; the rest wait for the next, so that no turn takes long."""
+TURNS_MAX: Final = 4
+"""How many turns are under way at once: while one waits for a disk, others need not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,21 +30,23 @@ class _Asked(Generic[T, R]):
 
 @dataclass(slots=True)
 class Gathering(Generic[T, R]):
-    """Serves items in turns, one turn at a time. It belongs to one event loop."""
+    """Serves items in turns, a few turns at a time. It belongs to one event loop."""
 
     _waiting: list[_Asked[T, R]] = field(default_factory=list)
-    _server: asyncio.Task[None] | None = None
+    _servers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def join(self, item: T, key: Hashable, serve: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> R:
         """Have `serve` called with this item and others, and give back its answer for this one.
 
-        Of items with the same key no two are served together. Where a turn fails by the fault of some item, each is
+        Of items with the same key no two are served in one turn. Where a turn fails by the fault of some item, each is
         served by itself, and only that one fails. An item is served even when whoever asked has gone.
         """
         asked: _Asked[T, R] = _Asked(item, key, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
-        if self._server is None or self._server.done():
-            self._server = asyncio.create_task(self._serve_all(serve))
+        if len(self._servers) < TURNS_MAX:
+            server = asyncio.create_task(self._serve_all(serve))
+            self._servers.add(server)
+            server.add_done_callback(self._servers.discard)
         try:
             return await asked.answer
         except ForbearError as error:
