@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from asyncio.subprocess import Process
+from contextlib import suppress
 from pathlib import Path
 
 from forbear.domain.errors import ListUnavailable, Misconfigured
@@ -25,15 +26,20 @@ _STOP_STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, N
 _ROLES = Path(__file__).with_name("roles.sql")
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
+_CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
+
 # Everybody is asked for a password, and no address of the network is let in.
 _ACCESS = """\
 local  all          all  scram-sha-256
 local  replication  all  scram-sha-256
 """
 
-# No statement and no detail is logged, because both can hold addresses of people.
+# No statement and no detail is logged, because both can hold addresses of people. Every entry changes pages all over
+# its indexes: with little memory, or a checkpoint every few minutes, each of them is written again and again.
 _CONFIGURATION = """
-shared_buffers = 128MB
+shared_buffers = {buffers_mib}MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
 max_connections = 100
 password_encryption = scram-sha-256
 log_destination = stderr
@@ -193,6 +199,14 @@ async def _assemble(
     return Cluster(home, place, reachable, account, credentials)
 
 
+def _choose_buffers_mib() -> int:
+    """An eighth of the memory that this machine or container has, from 128 MiB to 1 GiB."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):
+        memory = min(memory, int(_CONTAINER_MEMORY.read_text()))
+    return min(max(memory // 8 // 1024**2, 128), 1024)
+
+
 async def _initialise(place: Place, binaries: Binaries, account: Account | None, credentials: Credentials) -> None:
     """Make the data in a folder aside, so that what bears its name is whole."""
     aside = place.folder / "data.new"
@@ -213,5 +227,5 @@ async def _initialise(place: Place, binaries: Binaries, account: Account | None,
         password.unlink(missing_ok=True)
     (aside / "pg_hba.conf").write_text(_ACCESS)
     with (aside / "postgresql.conf").open("a") as file:
-        file.write(_CONFIGURATION)
+        file.write(_CONFIGURATION.format(buffers_mib=_choose_buffers_mib()))
     aside.rename(place.data)
