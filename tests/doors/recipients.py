@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -34,6 +34,10 @@ UNION ALL SELECT xmin || ' event ' || events::text FROM events
 UNION ALL SELECT xmin || ' evidence ' || evidence::text FROM evidence
 UNION ALL SELECT xmin || ' address ' || addresses::text FROM addresses
 UNION ALL SELECT xmin || ' scope ' || scopes::text FROM scopes
+UNION ALL SELECT xmin || ' contact ' || contact_points::text FROM contact_points
+UNION ALL SELECT xmin || ' consent ' || consents::text FROM consents
+UNION ALL SELECT xmin || ' confirmation ' || confirmations::text FROM confirmations
+UNION ALL SELECT xmin || ' message ' || outbox::text FROM outbox
 ORDER BY line
 """
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -119,6 +123,23 @@ class Door:
         """The evidence of the one click there was."""
         told = await explain(self.context, parse_address(ADDRESS), Question(Purpose.MARKETING, "maison/newsletter"))
         return dict(told.entries[0].history[0].evidence)
+
+    @contextmanager
+    def recording(self) -> Iterator[list[str]]:
+        """The statements that connections which are open already run meanwhile."""
+        seen: list[str] = []
+
+        def note(query) -> None:
+            seen.append(query.query)
+
+        connections = [holder._con for holder in self.context.database.pool._holders if holder._con is not None]
+        for connection in connections:
+            connection.add_query_logger(note)
+        try:
+            yield seen
+        finally:
+            for connection in connections:
+                connection.remove_query_logger(note)
 
     async def photograph(self) -> list[str]:
         """Every row that a click could touch, with the transaction that wrote it."""

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     FRIENDS = "friends"
     SHARE = "share"
     STAFF = "staff"
+    SUBSCRIBE = "subscribe"
     ATTEST = "attest"
     ADMIN = "admin"
 

@@ -10,11 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
-
-from forbear.domain.address import mask_address, parse_address
-from forbear.domain.fingerprint import Fingerprint, Kind
-from forbear.domain.keys import Use
+from forbear.domain.address import Address, mask_address, parse_address
+from forbear.domain.fingerprint import Fingerprint
 from forbear.domain.party import Party, PartyKind, kind_scope
 from forbear.domain.suppression import (
     EVERYTHING,
@@ -30,14 +27,17 @@ from forbear.domain.suppression import (
 from forbear.domain.tokens import LinkToken, UndoToken, write_undo_token
 from forbear.language import ENGLISH
 from forbear.services import parties, scopes, suppression
+from forbear.services.confirmations import Confirmation, OptIn, request_confirmation
 from forbear.services.context import Context
 from forbear.services.decision import order_rules
 from forbear.services.people import Person, Point, find_person
 from forbear.services.scopes import Scope
+from forbear.services.subscriptions import list_offers
 from forbear.services.suppression import Assertion
 from forbear.services.unsubscribe import ACTOR, LinkView, link_proof, open_link, show_link
 from forbear.store import Connection
 from forbear.store import suppression as suppression_store
+from forbear.store.confirmation import ConfirmationKind
 from forbear.store.suppression import EntryDraft
 
 SHARING: Final = "sharing"
@@ -140,14 +140,6 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One thing that somebody wants to get (again): a scope, for one point of theirs."""
-
-    point: Point
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
 class Chosen:
     """What a form did: what is off now, and what waits for a confirmation. The new address is masked."""
 
@@ -168,6 +160,7 @@ class Holder:
     """Whoever holds a link, and all that stands about their points."""
 
     link: LinkToken
+    address: Address
     person: Person
     view: LinkView
     rules: Mapping[Fingerprint, RuleSet] = field(default_factory=dict)
@@ -196,6 +189,8 @@ async def choose(
     events = tuple(line.event_id for line in done if line.is_new)
     until = context.now() + context.options.undo_window
     wished = [box for box in page.boxes if box.key in given.wanted and box.can_return]
+    if wished or new_address is not None:
+        await _ask(context, holder, wished, new_address, evidence)
     return Chosen(
         holder.view,
         stopped=tuple(box for box in page.boxes if box.key in given.stopped),
@@ -239,31 +234,21 @@ async def _open(context: Context, token: str, accepted: str) -> Holder:
     person = await find_person(context, address)
     view = await show_link(context, link, accepted, person.language)
     async with context.database.connection() as connection:
-        rules = {point.fingerprint: await _find_rules(connection, point) for point in person.points}
-    return Holder(link, person, view, rules)
+        rules = {point.fingerprint: await _find_rules(context, connection, point) for point in person.points}
+    return Holder(link, address, person, view, rules)
 
 
-async def _find_rules(connection: Connection, point: Point) -> RuleSet:
-    _, found = await suppression_store.find_rules(connection, point.exact_keys, point.wide_keys, point.channel)
+async def _find_rules(context: Context, connection: Connection, point: Point) -> RuleSet:
+    exact, wide = suppression.lookup_keys(context, point.target)
+    _, found = await suppression_store.find_rules(connection, exact, wide, point.channel)
     return order_rules(found)
 
 
 async def _show(context: Context, holder: Holder, *, is_signalled: bool = False) -> Preferences:
-    offered = _order_brands(await scopes.find_scopes(context), holder.link.scope)
+    own = holder.link.scope.partition("/")[0]
+    offered = sorted(list_offers(await scopes.find_scopes(context)), key=lambda offer: offer[0].name != own)
     reaches = tuple(_show_reach(context, holder, point, offered) for point in holder.person.points)
     return Preferences(holder.view, reaches, await _show_sharing(context, holder), is_signalled)
-
-
-def _order_brands(known: Mapping[str, Scope], link_scope: str) -> list[tuple[Scope, list[Scope]]]:
-    """Brands with what is offered of each: its topics, or itself where it has none. The link's own comes first."""
-    names = [name for name in known if name != EVERYTHING and "/" not in name]
-    own = link_scope.partition("/")[0]
-    brands = []
-    for name in sorted(names, key=lambda name: name != own):
-        topics = [scope for scope in known.values() if scope.name.startswith(name + "/") and scope.is_offered]
-        if topics or known[name].is_offered:
-            brands.append((known[name], topics or [known[name]]))
-    return brands
 
 
 def _show_reach(context: Context, holder: Holder, point: Point, offered: Sequence[tuple[Scope, list[Scope]]]) -> Reach:
@@ -326,9 +311,42 @@ def _draft_stop(context: Context, holder: Holder, key: str, evidence: Mapping[st
             yield _draft(context, holder, (point, Reason.UNSUBSCRIBE, scope), evidence)
 
 
-def _list_wishes(holder: Holder, key: str) -> Iterable[Wish]:
+async def _ask(
+    context: Context,
+    holder: Holder,
+    wished: Sequence[Box],
+    new_address: Address | None,
+    evidence: Mapping[str, object],
+) -> None:
+    """Send what is to be confirmed: to the address itself for what it wants, to the new one for a change."""
+    proof = {**evidence, **link_proof(holder.link)}
+    brand = await _find_asking_scope(context, holder)
+    language = holder.view.language
+    if wished:
+        opt_ins = tuple(opt_in for box in wished for opt_in in _list_opt_ins(holder, box.key))
+        asked = Confirmation(ConfirmationKind.RETURN, holder.address, language, brand, opt_ins=opt_ins, evidence=proof)
+        await request_confirmation(context, asked)
+    if new_address is not None:
+        asked = Confirmation(
+            ConfirmationKind.CHANGE_EMAIL, new_address, language, brand, old_address=holder.address, evidence=proof
+        )
+        await request_confirmation(context, asked)
+
+
+def _list_opt_ins(holder: Holder, key: str) -> list[OptIn]:
+    """What a box stands for. What is about sharing is about the person, so it holds for all their points."""
     mark, _, scope = key.partition(":")
-    return [Wish(point, scope) for point in holder.person.points if mark in {SHARING, point.mark}]
+    return [
+        OptIn(scope, point.channel, None if point is holder.person.address else point.fingerprint)
+        for point in holder.person.points
+        if mark in {SHARING, point.mark}
+    ]
+
+
+async def _find_asking_scope(context: Context, holder: Holder) -> str:
+    """The brand that a message speaks for; a link may be older than what is registered."""
+    brand = holder.link.scope.partition("/")[0]
+    return brand if brand in await scopes.find_scopes(context) else EVERYTHING
 
 
 def _draft(
@@ -342,20 +360,5 @@ def _draft(
     point, reason, scope = wanted
     proof = {**evidence, **link_proof(holder.link)}
     keep = context.options.click_evidence
-    if point.address is not None:
-        return suppression.make_draft(
-            context, Assertion(point.address, reason, scope, source, evidence=proof, keep_evidence=keep)
-        )
-    return EntryDraft(
-        fingerprint=point.fingerprint,
-        wide=None,
-        kind=Kind.MATCH,
-        channel=point.channel,
-        scope=scope,
-        reason=reason,
-        source=source,
-        since=None,
-        sealed_address=None,
-        sealed_evidence=context.keyring.seal(Use.EVIDENCE, orjson.dumps(proof)),
-        expires_at=context.now() + keep,
-    )
+    assertion = Assertion(point.target, reason, scope, source, evidence=proof, keep_evidence=keep)
+    return suppression.make_draft(context, assertion)

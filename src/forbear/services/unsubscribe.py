@@ -13,7 +13,14 @@ from enum import StrEnum
 from forbear.domain.address import Address, mask_address, parse_intake
 from forbear.domain.errors import BrokenToken, InvalidAddress, NothingToUndo
 from forbear.domain.suppression import EVERYTHING, Outcome, Purpose, Reason, Source
-from forbear.domain.tokens import LinkToken, UndoToken, read_link_token, read_undo_token, write_undo_token
+from forbear.domain.tokens import (
+    LinkToken,
+    UndoToken,
+    read_link_token,
+    read_undo_token,
+    write_link_token,
+    write_undo_token,
+)
 from forbear.language import ENGLISH, choose_language
 from forbear.services import decision, scopes, suppression
 from forbear.services.context import Context
@@ -149,6 +156,11 @@ def open_link(context: Context, token: str) -> tuple[LinkToken, Address]:
     if not isinstance(target, Address):
         raise BrokenToken
     return link, target
+
+
+def make_link(context: Context, address: str, scope: str) -> str:
+    """A token for somebody who has just proven that the address is theirs."""
+    return write_link_token(context.keyring, LinkToken(address, scope, "", context.now().date()))
 
 
 def link_proof(link: LinkToken) -> dict[str, object]:

@@ -25,6 +25,7 @@ from forbear.web import (
     scopes,
     scrub_stream,
     scrubs,
+    subscriptions,
     suppressions,
 )
 from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
@@ -42,6 +43,7 @@ OPERATIONS: Final = (
     *changes.OPERATIONS,
     *contacts.OPERATIONS,
     *consents.OPERATIONS,
+    *subscriptions.OPERATIONS,
     *scopes.OPERATIONS,
     *parties.OPERATIONS,
 )

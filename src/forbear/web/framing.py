@@ -20,11 +20,13 @@ UNSUBSCRIBE: Final = "unsubscribe"
 PREFERENCES: Final = "preferences"
 CONFIRM: Final = "confirm"
 SUBSCRIBE: Final = "subscribe"
+SUBSCRIBE_BRAND: Final = "subscribe_brand"
 TYPED: Final = "typed_unsubscribe"
 _AGAIN: Final = {
     PREFERENCES: "/p/{}",
     CONFIRM: "/c/{}",
     SUBSCRIBE: "/subscribe",
+    SUBSCRIBE_BRAND: "/subscribe",
     TYPED: "/unsubscribe",
 }
 """Where to try again what a route could not do; elsewhere it is the link's first page."""
