@@ -27,7 +27,7 @@ from forbear.index.list_columns import find_named_column, label_column, refuse_a
 from forbear.index.list_file import ListFile
 from forbear.index.list_layout import ListOptions
 
-ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
+ROW_GROUP_BYTES: Final = 8 * 1024 * 1024
 """How much is gathered before it is written, as a row group of its own."""
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _BATCH_ROWS_MAX: Final = 32_768
