@@ -37,6 +37,26 @@ CREATE TYPE event_action AS ENUM (
     'revoked'
 );
 
+CREATE TYPE intake_channel AS ENUM (
+    'phone',
+    'letter',
+    'email',
+    'in_person'
+);
+
+CREATE TYPE intake_decision AS ENUM (
+    'applied',
+    'rejected',
+    'done'
+);
+
+CREATE TYPE intake_request AS ENUM (
+    'everything',
+    'scopes',
+    'no_sharing',
+    'change'
+);
+
 CREATE TYPE message_status AS ENUM (
     'waiting',
     'sending',
@@ -385,6 +405,59 @@ CREATE TABLE index_builds (
     seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE intake_decisions (
+    id bigint NOT NULL,
+    intake_id bigint NOT NULL,
+    contact_id bigint,
+    decision intake_decision NOT NULL,
+    actor text NOT NULL,
+    why text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE intake_decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME intake_decisions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE intake_matches (
+    intake_id bigint NOT NULL,
+    contact_id bigint NOT NULL,
+    external_id text NOT NULL,
+    is_certain boolean NOT NULL
+);
+
+CREATE TABLE intakes (
+    id bigint NOT NULL,
+    channel intake_channel NOT NULL,
+    request intake_request NOT NULL,
+    scopes text[] NOT NULL,
+    jurisdiction text NOT NULL,
+    taken_by text NOT NULL,
+    reference text NOT NULL,
+    received_on date NOT NULL,
+    due_on date NOT NULL,
+    actor text NOT NULL,
+    taken_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    sealed bytea NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT intakes_reference_check CHECK ((reference ~ '\S'::text)),
+    CONSTRAINT intakes_taken_by_check CHECK ((taken_by ~ '\S'::text))
+);
+
+ALTER TABLE intakes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME intakes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE key_records (
     role text NOT NULL,
     id smallint NOT NULL,
@@ -580,6 +653,18 @@ ALTER TABLE ONLY grants
 ALTER TABLE ONLY index_builds
     ADD CONSTRAINT index_builds_pkey PRIMARY KEY (builder);
 
+ALTER TABLE ONLY intake_decisions
+    ADD CONSTRAINT intake_decisions_intake_id_contact_id_key UNIQUE NULLS NOT DISTINCT (intake_id, contact_id);
+
+ALTER TABLE ONLY intake_decisions
+    ADD CONSTRAINT intake_decisions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY intake_matches
+    ADD CONSTRAINT intake_matches_pkey PRIMARY KEY (intake_id, contact_id);
+
+ALTER TABLE ONLY intakes
+    ADD CONSTRAINT intakes_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY key_records
     ADD CONSTRAINT key_records_pkey PRIMARY KEY (role, id);
 
@@ -645,6 +730,10 @@ CREATE INDEX grants_granted_at ON grants USING btree (granted_at);
 
 CREATE INDEX import_rows_batch_id ON import_rows USING btree (batch_id, fingerprint);
 
+CREATE INDEX intakes_done_at ON intakes USING btree (done_at) WHERE (done_at IS NOT NULL);
+
+CREATE INDEX intakes_due_on ON intakes USING btree (due_on, id) WHERE (done_at IS NULL);
+
 CREATE INDEX outbox_due_at ON outbox USING btree (due_at) WHERE (ended_at IS NULL);
 
 CREATE INDEX outbox_ended_at ON outbox USING btree (ended_at) WHERE (ended_at IS NOT NULL);
@@ -661,6 +750,12 @@ ALTER TABLE ONLY contact_points
 
 ALTER TABLE ONLY evidence
     ADD CONSTRAINT evidence_event_id_fkey FOREIGN KEY (event_id) REFERENCES events(id);
+
+ALTER TABLE ONLY intake_decisions
+    ADD CONSTRAINT intake_decisions_intake_id_fkey FOREIGN KEY (intake_id) REFERENCES intakes(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY intake_matches
+    ADD CONSTRAINT intake_matches_intake_id_fkey FOREIGN KEY (intake_id) REFERENCES intakes(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY logos
     ADD CONSTRAINT logos_scope_fkey FOREIGN KEY (scope) REFERENCES scopes(name);

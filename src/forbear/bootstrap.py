@@ -235,6 +235,7 @@ def _make_options(settings: Settings) -> Options:
         undo_window=settings.undo_window,
         record_bytes_max=settings.record_bytes_max,
         scrub_retention=timedelta(days=settings.scrub_days),
+        intake_retention=timedelta(days=settings.intake_days),
         mail=_make_mail_options(settings),
         limits=LimitOptions(
             typed_per_network_max=settings.typed_per_network_max,

@@ -157,6 +157,11 @@ class Settings(BaseSettings):
     )
     click_evidence_days: int = Field(90, ge=1, description="How long IP address and user agent of a click are kept.")
     scrub_days: int = Field(730, ge=1, description="How long the counts of a scrub are kept.")
+    intake_days: int = Field(
+        1095,
+        ge=731,
+        description="How long a request by phone or letter is kept once it is done; 11 CCR 7101 wants 24 months.",
+    )
     undo_minutes: int = Field(15, ge=1, le=1440, description="How long the undo button of an answer works.")
     lock_wait_seconds: int = Field(
         600,

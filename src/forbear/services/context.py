@@ -56,6 +56,7 @@ class Options:
     undo_window: timedelta
     record_bytes_max: int
     scrub_retention: timedelta
+    intake_retention: timedelta = timedelta(days=1095)
     mail: MailOptions = field(default_factory=MailOptions)
     limits: LimitOptions = field(default_factory=LimitOptions)
 

@@ -13,6 +13,7 @@ from forbear.store import Connection
 from forbear.store import confirmation as confirmation_store
 from forbear.store import contact as contact_store
 from forbear.store import counter as counter_store
+from forbear.store import intake as intake_store
 from forbear.store import outbox as outbox_store
 from forbear.store import scrub as scrub_store
 from forbear.store import suppression as suppression_store
@@ -36,6 +37,7 @@ class Deleted:
     messages: int
     confirmations: int
     counters: int
+    intakes: int
 
 
 async def delete_expired(context: Context) -> Deleted:
@@ -52,11 +54,12 @@ async def delete_expired(context: Context) -> Deleted:
             confirmation_store.delete_old_confirmations, connection, now - CONFIRMATIONS_KEPT_FOR
         )
         counters = await _delete_pages(counter_store.delete_old_counters, connection, now - COUNTERS_KEPT_FOR)
+        intakes = await _delete_pages(intake_store.delete_old_intakes, connection, now - options.intake_retention)
         addresses = await suppression_store.delete_erased_addresses(connection)
         addresses += await contact_store.delete_erased_points(connection)
         evidence += await suppression_store.delete_erased_evidence(connection)
     imports = await discard_stale(context)
-    return Deleted(evidence, scrubs, addresses, imports, messages, confirmations, counters)
+    return Deleted(evidence, scrubs, addresses, imports, messages, confirmations, counters, intakes)
 
 
 async def _delete_pages(
