@@ -33,7 +33,7 @@ async def page(browser, site):
     tab.on("request", lambda request: asked.append(request.url))
     tab.on("console", lambda message: complaints.append(message.text))
     yield tab
-    assert [url for url in asked if not url.startswith((site.door.url, site.cut_off.url))] == []
+    assert [url for url in asked if not url.startswith(site.urls)] == []
     assert [text for text in complaints if "Content Security Policy" in text] == []
     assert await opened.cookies() == []
     await opened.close()
@@ -50,6 +50,15 @@ async def test_every_state_is_reached_and_says_what_it_is(page, site, state):
     assert await heading(page) == expected
     assert await page.locator("h1").count() == 1
     assert await page.locator("main h1").count() == 1
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if re.search("no-choice|bad-address", state)])
+async def test_what_was_wrong_is_said_beside_it(page, site, state):
+    await STATES[state][1](page, site)
+    alert = page.get_by_role("alert")
+    assert await alert.count() == 1
+    name = await alert.get_attribute("id")
+    assert await page.locator(f'[aria-describedby~="{name}"]').count() >= 1
 
 
 async def test_a_recipient_leaves_returns_and_leaves_everything(page, site):
@@ -70,13 +79,24 @@ async def test_a_recipient_leaves_returns_and_leaves_everything(page, site):
     assert await site.door.list_entries() == [("objection", "*", "preferences")]
 
 
-async def test_sec06_loading_with_scripts_on_and_waiting_changes_nothing(browser, site):
-    before = await site.door.photograph()
+LOOKS = ("unsubscribe", "preferences", "preferences-person", "wrong-method", "confirm", "subscribe", "typed")
+
+
+@pytest.mark.parametrize("state", LOOKS)
+async def test_p10_a_scanner_that_runs_scripts_and_follows_every_link_changes_nothing(browser, site, state):
     async with await browser.new_context() as opened:
         page = await opened.new_page()
-        for state in ("unsubscribe", "preferences", "wrong-method"):
-            await STATES[state][1](page, site)
-            await page.wait_for_load_state("networkidle")
+        await STATES[state][1](page, site)
+        before = await site.door.photograph()
+        start = page.url
+        links = await page.eval_on_selector_all("[href]", "all => all.map(each => each.href)")
+        forms = await page.eval_on_selector_all("form", "all => all.map(each => each.action)")
+        for url in [start, *links, *forms]:
+            if url.startswith(site.urls):
+                for method in ("HEAD", "GET"):
+                    await page.request.fetch(url, method=method)
+                await page.goto(url)
+                await page.wait_for_load_state("networkidle")
     assert await site.door.photograph() == before
 
 
@@ -120,7 +140,7 @@ async def test_nothing_scrolls_sideways_and_targets_are_large_at_320_pixels(brow
         for state, (_, enter) in STATES.items():
             await enter(page, site)
             assert await overflow(page) == 0, state
-            for target in await page.locator("button, .aside a").all():
+            for target in await page.locator("button, .aside a, .tick, [type=email]").all():
                 box = await target.bounding_box()
                 assert min(box["width"], box["height"]) >= TARGET_PIXELS_MIN, (state, box)
             for button in await page.locator("button").all():
@@ -147,7 +167,7 @@ async def test_long_names_do_not_scroll_sideways(browser, site):
             assert await overflow(page) == 0
 
 
-@pytest.mark.parametrize("state", ["preferences", "preferences-everything"])
+@pytest.mark.parametrize("state", ["preferences", "preferences-everything", "preferences-person"])
 async def test_us02_stop_everything_is_on_the_first_screen(page, site, state):
     await STATES[state][1](page, site)
     box = await page.get_by_role("button", name="Stop everything").bounding_box()
