@@ -105,9 +105,18 @@ class Keyring:
 
     def seal(self, use: Use, plain: bytes, bound_to: bytes = b"") -> bytes:
         """Seal a value for one use, bound to `bound_to`: key id (1 byte), nonce (12), ciphertext and tag (16 more)."""
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = _cipher(self.active_sealing_key.secret, use).encrypt(nonce, plain, bound_to or None)
-        return bytes((self.active_sealing_key.id,)) + nonce + sealed
+        return self.seal_all(use, [plain], bound_to)[0]
+
+    def seal_all(self, use: Use, plains: Sequence[bytes], bound_to: bytes = b"") -> list[bytes]:
+        """Seal many values, each by itself, in order."""
+        key = self.active_sealing_key
+        head, encrypt, more = bytes((key.id,)), _cipher(key.secret, use).encrypt, bound_to or None
+        nonces = os.urandom(_NONCE_BYTES * len(plains))
+        sealed = []
+        for place, plain in enumerate(plains):
+            nonce = nonces[place * _NONCE_BYTES : (place + 1) * _NONCE_BYTES]
+            sealed.append(head + nonce + encrypt(nonce, plain, more))
+        return sealed
 
     def open(self, use: Use, sealed: bytes, bound_to: bytes = b"") -> bytes:
         """Open what `seal` made. Raises `KeyNotAtHand` for an unknown key id, `BrokenToken` for a broken seal."""

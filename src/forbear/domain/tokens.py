@@ -53,8 +53,13 @@ class UndoToken:
 
 def write_link_token(ring: Keyring, token: LinkToken) -> str:
     """Seal a link token."""
-    text = f"{token.scope}\0{token.campaign}\0{token.address}"
-    return _write(ring, Use.LINK, _write_day(token.minted) + text.encode())
+    return write_link_tokens(ring, token, [token.address])[0]
+
+
+def write_link_tokens(ring: Keyring, like: LinkToken, addresses: Sequence[str]) -> list[str]:
+    """Seal tokens that say the same as `like`, of other addresses."""
+    head = _write_day(like.minted) + f"{like.scope}\0{like.campaign}\0".encode()
+    return [_pack(sealed) for sealed in ring.seal_all(Use.LINK, [head + address.encode() for address in addresses])]
 
 
 def read_link_token(ring: Keyring, text: str) -> LinkToken:
@@ -120,7 +125,10 @@ def _read_day(plain: bytes) -> date:
 
 
 def _write(ring: Keyring, use: Use, plain: bytes, bound_to: bytes = b"") -> str:
-    sealed = ring.seal(use, plain, bound_to)
+    return _pack(ring.seal(use, plain, bound_to))
+
+
+def _pack(sealed: bytes) -> str:
     return urlsafe_b64encode(_check(sealed) + sealed).rstrip(b"=").decode()
 
 

@@ -23,8 +23,8 @@ from forbear.index.list_records import (
     LINE_ENDS,
     count_fields,
     find_lines_end,
+    join_fields,
     parse_lines,
-    quote_field,
 )
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -220,6 +220,4 @@ def _decode_cell(cell: str) -> str:
 
 def _extend(record: bytes, missing: int, values: Sequence[str], delimiter: str) -> bytes:
     body = record.rstrip(LINE_ENDS)
-    separator = delimiter.encode()
-    fields = [b"", *(b"" for _ in range(missing)), *(quote_field(value, delimiter) for value in values)]
-    return body + separator.join(fields) + record[len(body) :]
+    return body + (delimiter * (missing + 1) + join_fields(values, delimiter)).encode() + record[len(body) :]

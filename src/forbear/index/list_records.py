@@ -9,6 +9,7 @@ in UTF-8 no other character holds such a byte.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -85,11 +86,22 @@ def is_well_formed(record: bytes, delimiter: str) -> bool:
     return True
 
 
-def quote_field(value: str, delimiter: str) -> bytes:
-    """Write one value as a field, in quotes where it needs them."""
-    if any(character in value for character in (delimiter, '"', "\r", "\n")):
-        value = '"' + value.replace('"', '""') + '"'
-    return value.encode()
+def join_fields(values: Sequence[str], delimiter: str) -> str:
+    """Write values as the fields of a record, in quotes where they need them."""
+    joined = delimiter.join(values)
+    # Most of what is added are links, in which nothing is special: one look at all of them is enough.
+    if joined.count(delimiter) >= len(values) or _find_quotable(joined):
+        return delimiter.join([_quote(value, delimiter) for value in values])
+    return joined
+
+
+_find_quotable = re.compile('["\r\n]').search
+
+
+def _quote(value: str, delimiter: str) -> str:
+    if delimiter in value or _find_quotable(value):
+        return '"' + value.replace('"', '""') + '"'
+    return value
 
 
 def _allow_fields(size_bytes: int) -> None:

@@ -15,7 +15,7 @@ from forbear.domain.tokens import (
     ONE_CLICK,
     LinkToken,
     day_number,
-    write_link_token,
+    write_link_tokens,
     write_mail_token,
 )
 from forbear.services.context import Context
@@ -46,15 +46,26 @@ class LinkMaker:
 
     def make(self, address: str, fingerprint: Fingerprint) -> Links:
         """The links of one recipient, by the raw form of the address."""
-        ring, options = self.context.keyring, self.context.options
-        token = write_link_token(ring, LinkToken(address, self.scope, self.campaign, self.minted))
-        unsubscribe_url = f"{options.public_url}/u/{token}"
-        header, return_path = f"<{unsubscribe_url}>", ""
+        options = self.context.options
+        [(unsubscribe_url, preferences_url, return_path)] = self.make_columns([address], [fingerprint])
+        header = f"<{unsubscribe_url}>"
         if options.mail_domain:
-            mailto = write_mail_token(ring, "u", self.numbers, fingerprint)
+            mailto = write_mail_token(self.context.keyring, "u", self.numbers, fingerprint)
             header += f", <mailto:{mailto}@{options.mail_domain}?subject=unsubscribe>"
-            return_path = f"{write_mail_token(ring, 'b', self.numbers, fingerprint)}@{options.mail_domain}"
-        return Links(unsubscribe_url, f"{options.public_url}/p/{token}", header, return_path)
+        return Links(unsubscribe_url, preferences_url, header, return_path)
+
+    def make_columns(self, addresses: Sequence[str], fingerprints: Sequence[Fingerprint]) -> list[tuple[str, str, str]]:
+        """`unsubscribe_url`, `preferences_url` and `return_path` of many recipients, in order."""
+        ring, options = self.context.keyring, self.context.options
+        tokens = write_link_tokens(ring, LinkToken("", self.scope, self.campaign, self.minted), addresses)
+        unsubscribe, preferences = f"{options.public_url}/u/", f"{options.public_url}/p/"
+        if not options.mail_domain:
+            return [(unsubscribe + token, preferences + token, "") for token in tokens]
+        paths = [
+            f"{write_mail_token(ring, 'b', self.numbers, fingerprint)}@{options.mail_domain}"
+            for fingerprint in fingerprints
+        ]
+        return [(unsubscribe + token, preferences + token, path) for token, path in zip(tokens, paths, strict=True)]
 
 
 async def open_link_maker(context: Context, scope: str, campaign: str) -> LinkMaker:

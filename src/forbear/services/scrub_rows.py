@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forbear.domain.errors import InvalidInput
-from forbear.domain.fingerprint import Fingerprint
+from forbear.domain.fingerprint import FINGERPRINT_BYTES, Fingerprint
 from forbear.domain.suppression import Outcome
 from forbear.index.addresses import ASCII_SPACE, Keys
 from forbear.index.kernels.blake2s import Bytes
@@ -152,19 +152,25 @@ class RowWriter:
         if not self._options.output_columns:
             return ()
         places = np.flatnonzero(chosen).tolist()
-        links = [self._link_values(rows, keys, codes, place) for place in places] if self._options.links else None
+        links = self._make_links(rows, keys, codes, places) if self._options.links else None
         verdicts = [_verdict_values(rows, codes, place) for place in places] if has_verdicts else None
         if links is None or verdicts is None:
             return links or verdicts or ()
         return [(*link, *verdict) for link, verdict in zip(links, verdicts, strict=True)]
 
-    def _link_values(self, rows: Rows, keys: Keys, codes: Bytes, place: int) -> tuple[str, str, str]:
-        cell = rows.cell(place)
-        if self._links is None or cell is None or codes[place] != DELIVER_CODE:
-            return _NO_LINKS
+    def _make_links(self, rows: Rows, keys: Keys, codes: Bytes, places: Sequence[int]) -> list[tuple[str, str, str]]:
+        if self._links is None:
+            raise AssertionError("links are wanted, so there is who makes them")
         # Only what could be read as an address is delivered, and that is the cell without the space around it.
-        links = self._links.make(cell.decode().strip(ASCII_SPACE), Fingerprint(keys.match[place].tobytes()))
-        return links.unsubscribe_url, links.preferences_url, links.return_path
+        kept = [place for place in places if codes[place] == DELIVER_CODE]
+        addresses = [cell.decode().strip(ASCII_SPACE) for place in kept if (cell := rows.cell(place)) is not None]
+        digests = keys.match[kept].tobytes()
+        fingerprints = [
+            Fingerprint(digests[start : start + FINGERPRINT_BYTES])
+            for start in range(0, len(digests), FINGERPRINT_BYTES)
+        ]
+        made = iter(self._links.make_columns(addresses, fingerprints))
+        return [next(made) if codes[place] == DELIVER_CODE else _NO_LINKS for place in places]
 
 
 def _verdict_values(rows: Rows, codes: Bytes, place: int) -> tuple[str, str]:
