@@ -30,6 +30,7 @@ from forbear.web.intake_models import (
 
 _PAGE_ROWS: Final = 100
 _ID_MAX: Final = 2**63 - 1
+_ID_DIGITS_MAX: Final = 19
 _DAY_LENGTH: Final = len("2026-12-24")
 
 
@@ -104,16 +105,16 @@ def _read_given(body: GivenBody) -> Given:
 
 
 def _read_id(call: Call) -> int:
-    number = int(call.request.match_info["id"])
-    if number > _ID_MAX:
+    text = call.request.match_info["id"]
+    if not text.isascii() or len(text) > _ID_DIGITS_MAX or int(text) > _ID_MAX:
         raise NotFound("there is no such request")
-    return number
+    return int(text)
 
 
 def _read_cursor(cursor: str) -> int:
     if not cursor:
         return _ID_MAX
-    if not cursor.isascii() or not cursor.isdecimal() or int(cursor) > _ID_MAX:
+    if not cursor.isascii() or not cursor.isdecimal() or len(cursor) > _ID_DIGITS_MAX or int(cursor) > _ID_MAX:
         raise InvalidInput("cursor: take it from the Link header of the page before")
     return int(cursor)
 
@@ -213,7 +214,7 @@ OPERATIONS = (
     ),
     Operation(
         HTTPMethod.GET,
-        r"/v1/intake/{id:\d{1,19}}",
+        r"/v1/intake/{id:\d+}",
         "show_request",
         "Show one request with all that was found and decided",
         Permission.SUPPRESS,
@@ -223,7 +224,7 @@ OPERATIONS = (
     ),
     Operation(
         HTTPMethod.POST,
-        r"/v1/intake/{id:\d{1,19}}/resolve",
+        r"/v1/intake/{id:\d+}/resolve",
         "resolve",
         "Decide about a contact who may be meant, or about the whole",
         Permission.STAFF,
