@@ -38,6 +38,17 @@ async def ask_for_every_page(door: Door):
     yield await door.get(f"/u/{token}/undo")
     yield await door.get("/u/broken")
     yield await door.post("/u/broken", PAGE)
+    yield await door.get(f"/p/{token}", headers={"Sec-GPC": "1"})
+    yield await door.post(f"/p/{token}", {"choice": "save", "on": "email:maison/newsletter", "off": ""})
+    yield await door.post(f"/p/{token}", {"choice": "save", "on": "", "off": "email:atelier", "email:atelier": "on"})
+    yield await door.post(f"/p/{token}", {"choice": "rest"})
+    yield await door.get("/c/broken")
+    yield await door.post("/c/broken", PAGE)
+    for path in ("/subscribe", "/subscribe/maison", "/unsubscribe"):
+        yield await door.get(path)
+        yield await door.post(path, {"email": "nobody"})
+        yield await door.post(path, {"email": "somebody@example.org", "email:maison/newsletter": "on"})
+        yield await door.ask("PUT", path)
 
 
 async def test_sec04_every_page_carries_the_strict_headers_and_no_cookie(door: Door):
@@ -95,6 +106,10 @@ async def test_p3_nothing_is_called_done_while_postgresql_is_away(door: Door):
             await cut_off.post(f"/u/{token}/undo", {"undo": "x"}),
             await cut_off.get(f"/u/{token}"),
             await cut_off.get(f"/p/{token}"),
+            await cut_off.get(f"/p/{token}", headers={"Sec-GPC": "1"}),
+            await cut_off.post(f"/p/{token}", {"choice": "save", "on": "email:atelier", "off": ""}),
+            await cut_off.post("/unsubscribe", {"email": ADDRESS}),
+            await cut_off.post("/subscribe", {"email": ADDRESS, "email:atelier": "on"}),
         ]
     for answer in answers:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "120")
@@ -147,9 +162,17 @@ async def test_p9_log_lines_name_the_route_and_nobody(door: Door):
         async with without_postgresql(door) as cut_off:
             await cut_off.post(f"/u/{door.token()}", PAGE)
     logged = repr(lines)
-    assert {line.get("route") for line in lines if line["event"] == "request"} == {"unsubscribe", "undo", "preferences"}
+    assert {line.get("route") for line in lines if line["event"] == "request"} == {
+        "unsubscribe",
+        "undo",
+        "preferences",
+        "confirm",
+        "subscribe",
+        "subscribe_brand",
+        "typed_unsubscribe",
+    }
     assert ADDRESS not in logged
-    assert not re.search(r"example\.com|/u/|/p/|[\w-]{50}", logged)
+    assert not re.search(r"example\.(com|org)|/[upc]/|[\w-]{50}", logged)
 
 
 async def test_pages_load_one_stylesheet_that_may_be_kept(door: Door):

@@ -17,7 +17,7 @@ from forbear.domain.errors import BrokenToken, NothingToUndo
 from forbear.domain.suppression import Source
 from forbear.services import unsubscribe
 from forbear.services.unsubscribe import Choice, OptOut
-from forbear.web import confirmations, preferences, subscriptions, typed
+from forbear.web import confirmations, looks, preferences, subscriptions, typed
 from forbear.web.clicks import Body, read_click
 from forbear.web.framing import UNSUBSCRIBE, add_page, for_people, has_signal, refuse_method, token_of
 from forbear.web.keys import CONTEXT
@@ -42,6 +42,7 @@ def add_pages(app: web.Application) -> None:
     add_page(links, show_unsubscribe, unsubscribe_now)
     for module in (preferences, confirmations, subscriptions, typed):
         module.add_pages(app)
+    looks.add_looks(app)
     app.router.add_get("/static/{file}", send_asset, name="static")
     app.router.add_get("/robots.txt", send_robots, name="robots")
     app.router.add_get("/.well-known/gpc.json", send_signal_support, name="gpc")

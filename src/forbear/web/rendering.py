@@ -19,8 +19,10 @@ from urllib.parse import quote, urlsplit
 import jinja2
 from aiohttp import hdrs, web
 
+from forbear.domain.suppression import EVERYTHING
 from forbear.language import LANGUAGES, choose_language, format_date, translations_for
 from forbear.web.keys import CONTEXT, OPTIONS
+from forbear.web.looks import LookPaths, find_look
 
 RETRY_AFTER_SECONDS: Final = 120
 """When to come back to a page that could not be shown; mailbox providers repeat a one-click POST at their own pace."""
@@ -96,7 +98,7 @@ def render_page(
     html = (
         renderer.templates[spoken]
         .get_template(template)
-        .render({"view": None, "look": None, **_links_of(request, token), **values})
+        .render({"view": None, "look": _look_of(request, values.get("view")), **_links_of(request, token), **values})
     )
     return web.Response(
         status=status,
@@ -111,6 +113,12 @@ def make_path(request: web.Request, path: str, token: str = "") -> str:
     """A path of ours below that of the configured public URL, with a token in its place `{}`."""
     base = urlsplit(request.app[CONTEXT].options.public_url).path.rstrip("/")
     return base + path.format(quote(token, safe="", errors="replace"))
+
+
+def _look_of(request: web.Request, view: object) -> LookPaths:
+    """How the page's brand looks, below the path of the public URL."""
+    found = find_look(request, getattr(view, "scope", EVERYTHING))
+    return LookPaths(*(path and make_path(request, path) for path in (found.stylesheet, found.logo)))
 
 
 def _links_of(request: web.Request, token: str) -> dict[str, object]:
