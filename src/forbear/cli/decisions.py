@@ -18,7 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from forbear import bootstrap
-from forbear.cli.questions import ChannelName, PartyName, Region, read_channel, read_question
+from forbear.cli.questions import ChannelName, ChannelOfList, PartyName, Region, read_channel, read_question
 from forbear.cli.running import (
     Addresses,
     AsJson,
@@ -112,6 +112,12 @@ def scrub(
     ] = None,
     links: Annotated[bool, typer.Option("--links", help="Add personal unsubscribe and preference links.")] = False,
     campaign: Annotated[str, typer.Option(help="Name of the campaign, carried by the links.")] = "",
+    channel: ChannelOfList = "email",
+    region: Region = None,
+    columns: Annotated[
+        str, typer.Option(help="With post: the columns of name, lines, postcode and country, with commas between.")
+    ] = "",
+    party: PartyName = None,
     data: Data = None,
 ) -> None:
     """Filter a whole send list."""
@@ -120,13 +126,15 @@ def scrub(
 
     async def work(context: Context) -> None:
         options = ScrubOptions(
-            await read_question(context, purpose, scope),
+            await read_question(context, purpose, scope, channel, party),
             column,
             header,
             links=links,
             campaign=campaign,
             refused_apart=refused is not None,
             format=choose_format(kind, file, out, refused),
+            region=region,
+            columns=tuple(columns.split(",")) if columns else (),
         )
         await bootstrap.warm_up(errors.print)
         with _open_files(file, out, refused) as files, _progress(files.size) as progress:

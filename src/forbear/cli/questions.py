@@ -20,6 +20,7 @@ ChannelName = Annotated[
         help="email, phone or post. A postal address is one line with bars between name, lines, postcode and country.",
     ),
 ]
+ChannelOfList = Annotated[str, typer.Option("--channel", help="email, phone or post.")]
 Region = Annotated[str | None, typer.Option("--region", help="Where phone numbers without + are dialled, such as FR.")]
 PartyName = Annotated[
     str | None, typer.Option("--party", metavar="NAME", help="With the purpose sharing: who would be told.")

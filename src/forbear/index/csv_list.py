@@ -23,6 +23,13 @@ class CsvList:
         """Lines so far that are no rows."""
         return self._reader.blank_lines
 
+    @property
+    def layout(self) -> ListLayout:
+        """How it is read; not before it gave rows."""
+        if self._reader.layout is None:
+            raise AssertionError("the layout is asked for before it is known")
+        return self._reader.layout
+
     def feed(self, data: bytes) -> Rows | None:
         """Take the next bytes and return the rows that they complete. Raises InvalidList."""
         return self._reader.feed(data)
@@ -35,9 +42,7 @@ class CsvList:
 
     def open_writer(self, names: Sequence[str]) -> CsvWriter:
         """Write rows of this list, with columns added."""
-        if self._reader.layout is None:
-            raise AssertionError("rows are to be written before the layout is known")
-        return CsvWriter(self._reader.layout, names)
+        return CsvWriter(self.layout, names)
 
 
 class CsvWriter:

@@ -8,7 +8,7 @@ decided. A row is never dropped in silence: rows = deliver + sum(suppress) + inv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +18,7 @@ from uuid import UUID
 import numpy as np
 import structlog
 
+from forbear.domain.contact_point import Given
 from forbear.domain.errors import ForbearError, InvalidInput, InvalidList, ListUnavailable, NotFound
 from forbear.domain.suppression import Channel
 from forbear.index.addresses import Keys
@@ -26,9 +27,11 @@ from forbear.index.kernels.addresses import INVALID
 from forbear.index.list_file import ListFile
 from forbear.index.list_formats import Rows, SendList, open_list
 from forbear.index.list_layout import ListOptions
+from forbear.index.list_rows import Rows as ByteRows
+from forbear.index.postal_rows import PostalReader
 from forbear.index.rules import DUPLICATE_CODE
 from forbear.services.context import Context
-from forbear.services.decision import Coded, decide_rows, require_question
+from forbear.services.decision import Coded, decide_rows, fingerprint_points, make_reader, require_question
 from forbear.services.links import open_link_maker
 from forbear.services.scrub_rows import Counts, Output, RowChoice, RowWriter, ScrubOptions
 from forbear.store import scrub as scrub_store
@@ -77,6 +80,7 @@ class Scrub:
     _list: SendList[Any] = field(init=False)
     _seen: FingerprintSet = field(init=False, default_factory=FingerprintSet)
     _writer: RowWriter = field(init=False)
+    _postal: PostalReader | None = field(init=False, default=None)
 
     async def run(self, source: AsyncIterator[bytes], sink: Sink) -> None:
         """Filter a list from its first byte to its last.
@@ -103,9 +107,8 @@ class Scrub:
 
     async def _open(self) -> None:
         question = self.options.question
-        if question.channel is not Channel.EMAIL:
-            raise InvalidInput(f"lists for the channel {question.channel.value!r} are not served yet; 'email' is")
         await require_question(self.context, question)
+        self._postal = PostalReader(self.options.columns) if question.channel is Channel.POST else None
         links = None
         if self.options.links:
             links = await open_link_maker(self.context, question.scope, self.options.campaign)
@@ -126,8 +129,8 @@ class Scrub:
 
     def _open_list(self) -> SendList[Any]:
         options = ListOptions(
-            column=self.options.column,
-            header=self.options.header,
+            column=self.options.address_column,
+            header=self.options.has_header,
             added_columns=self.options.added_columns,
             record_bytes_max=self.context.options.record_bytes_max,
         )
@@ -165,10 +168,19 @@ class Scrub:
 
     async def _prepare(self, rows: Rows) -> _Batch:
         """Fingerprint a batch, catch up on its behalf, and decide about it."""
-        keys = await asyncio.to_thread(rows.make_keys, self.context.standings.fingerprinter)
-        batch = _Batch(rows, keys)
+        batch = _Batch(rows, await asyncio.to_thread(self._make_keys, rows))
         await self._decide(batch)
         return batch
+
+    def _make_keys(self, rows: Rows) -> Keys:
+        channel = self.options.question.channel
+        if channel is Channel.EMAIL:
+            return rows.make_keys(self.context.standings.fingerprinter)
+        given: Iterable[Given | None] = map(_read_cell, map(rows.cell, range(len(rows))))
+        if self._postal is not None and isinstance(rows, ByteRows):
+            given = self._postal.read(self._list, rows)
+        reader = make_reader(channel, self.options.region)
+        return fingerprint_points(self.context, channel, [None if one is None else reader(one) for one in given])
 
     async def _decide(self, batch: _Batch) -> None:
         batch.decided_at = asyncio.get_running_loop().time()
@@ -248,6 +260,13 @@ async def _failing_together() -> AsyncIterator[asyncio.TaskGroup]:
 def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
     return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _read_cell(cell: bytes | None) -> str | None:
+    try:
+        return None if cell is None else cell.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _describe(error: BaseException) -> dict[str, object]:

@@ -11,13 +11,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from forbear.domain.contact_point import check_reading_region
 from forbear.domain.errors import InvalidInput
 from forbear.domain.fingerprint import FINGERPRINT_BYTES, Fingerprint
-from forbear.domain.suppression import Outcome
+from forbear.domain.suppression import Channel, Outcome
 from forbear.index.addresses import ASCII_SPACE, Keys
 from forbear.index.kernels.blake2s import Bytes
 from forbear.index.list_formats import ListFormat, ListWriter, Rows, SendList
 from forbear.index.list_rows import FAULT_WORDS
+from forbear.index.postal_rows import PostalReader
 from forbear.index.rules import DELIVER_CODE, DUPLICATE_CODE, INVALID_CODE, read_code
 from forbear.services.decision import Question
 from forbear.services.links import LinkMaker
@@ -48,11 +50,44 @@ class ScrubOptions:
     campaign: str = ""
     refused_apart: bool = False
     format: ListFormat = ListFormat.CSV
+    region: str | None = None
+    """Where phone numbers without + are dialled."""
+    columns: tuple[str, ...] = ()
+    """For the channel post: the columns of name, lines, postcode and country."""
 
     def __post_init__(self) -> None:
         """Raise `InvalidInput` where a choice makes no sense."""
+        self._check_channel()
         if self.header is not None and self.format is not ListFormat.CSV:
             raise InvalidInput("only CSV has a header that may be there or not")
+
+    def _check_channel(self) -> None:
+        channel = self.question.channel
+        check_reading_region(channel, self.region)
+        if self.columns and channel is not Channel.POST:
+            raise InvalidInput("columns are named for the channel 'post' only; for others, column")
+        if self.links and channel is not Channel.EMAIL:
+            raise InvalidInput("links are for e-mail")
+        if channel is Channel.PHONE and self.column is None:
+            raise InvalidInput("the channel 'phone' needs a column: the one that holds the numbers")
+        if channel is Channel.POST:
+            PostalReader(self.columns)
+            if self.column is not None:
+                raise InvalidInput("the channel 'post' has columns, not a column")
+            if self.format is ListFormat.PARQUET:
+                raise InvalidInput("postal addresses are read from CSV and JSON lines, not from Parquet")
+
+    @property
+    def address_column(self) -> str | None:
+        """The column whose cells are looked at first."""
+        return self.columns[0] if self.columns else self.column
+
+    @property
+    def has_header(self) -> bool | None:
+        """Whether CSV begins with the names of its columns; None where that is to be found out, by an @ in it."""
+        if self.header is None and self.question.channel is not Channel.EMAIL and self.format is ListFormat.CSV:
+            return True
+        return self.header
 
     @property
     def output_columns(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from forbear.index.list_formats import ListFormat
 from forbear.services.api_keys import Permission, has_permission, require_permission, require_reach
 from forbear.services.decision import Question
 from forbear.services.links import check_campaign
+from forbear.services.parties import require_party
 from forbear.services.scrub import Scrub, choose_rows, get_scrub
 from forbear.services.scrub_rows import RowChoice, ScrubOptions
 from forbear.web.api import Call, Operation, check_parameters, json_response
@@ -66,27 +67,34 @@ async def scrub(call: Call) -> web.StreamResponse:
 async def _open_scrub(call: Call) -> Scrub:
     try:
         file = ListFile(bytes_max=call.request.app[OPTIONS].scrub_spill_bytes_max)
-        return Scrub(call.context, uuid4(), _read_options(call), call.key.actor, file)
+        return Scrub(call.context, uuid4(), await _read_options(call), call.key.actor, file)
     except ForbearError:
         await drain(call.request)
         raise
 
 
-def _read_options(call: Call) -> ScrubOptions:
+async def _read_question(call: Call) -> Question:
+    query = call.request.query
+    purpose, scope = _one_of(Purpose, query, "purpose"), _required(query, "scope")
+    require_reach(call.key, scope, purpose)
+    party = await require_party(call.context, query["party"]) if query.get("party") else None
+    return Question(purpose, scope, _one_of(Channel, query, "channel", "email"), party)
+
+
+async def _read_options(call: Call) -> ScrubOptions:
     query = call.request.query
     check_parameters(call.request, _PARAMETERS)
     options = ScrubOptions(
-        question=Question(
-            _one_of(Purpose, query, "purpose"), _required(query, "scope"), _one_of(Channel, query, "channel", "email")
-        ),
+        question=await _read_question(call),
         column=query.get("column") or None,
         header=_flag(query, "header", _HEADER, "auto"),
         rows=choose_rows(query.get("rows", "deliver")),
         links=bool(_flag(query, "links", {"true": True, "false": False}, "false")),
         campaign=check_campaign(query.get("campaign", "")),
         format=_FORMATS[call.request.content_type],
+        region=query.get("region") or None,
+        columns=tuple(query["columns"].split(",")) if query.get("columns") else (),
     )
-    require_reach(call.key, options.question.scope, options.question.purpose)
     if options.rows is not RowChoice.DELIVER and not has_permission(call.key, Permission.REASONS):
         require_permission(call.key, Permission.REASONS)
     if options.links:
@@ -160,7 +168,10 @@ _QUERY: Final[tuple[tuple[str, str, bool, Mapping[str, object]], ...]] = (
     ),
     ("links", "Whether to add unsubscribe_url, preferences_url and return_path.", False, _FLAGS),
     ("campaign", "Name of the campaign, carried by the links.", False, {}),
-    ("channel", "How the message travels.", False, {"enum": [Channel.EMAIL.value]}),
+    ("channel", "How the message travels.", False, {"enum": [item.value for item in Channel]}),
+    ("region", "With `phone`: where numbers without + are dialled (ISO 3166-1).", False, {}),
+    ("columns", "With `post`: the columns of name, lines, postcode and country, with commas between.", False, {}),
+    ("party", "With the purpose `sharing`: the name of who would be told.", False, {}),
 )
 _PARAMETERS: Final = frozenset(name for name, *_ in _QUERY)
 
