@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
-from forbear.domain.errors import ForbearError, ListUnavailable
+from forbear.domain.errors import ForbearError, LimitReached, ListUnavailable
 from forbear.services.context import Context
 from forbear.web import (
     changes,
@@ -33,7 +33,7 @@ from forbear.web.api import KEY_CACHE, KeyCache, add_operation, json_response
 from forbear.web.docs import add_docs
 from forbear.web.errors import UNREADABLE_BODY, from_error, from_framework, from_validation, list_places, problem
 from forbear.web.keys import CONTEXT, OPTIONS, WebOptions
-from forbear.web.metrics import count_request
+from forbear.web.metrics import LIMITS_REACHED, count_request
 
 _log = structlog.get_logger()
 OPERATIONS: Final = (
@@ -117,6 +117,8 @@ async def _translate_errors(request: web.Request, handler: _Handler) -> web.Stre
     except ForbearError as error:
         if isinstance(error, ListUnavailable):
             _log.warning("list_unavailable", route=request.match_info.route.name)
+        if isinstance(error, LimitReached):
+            LIMITS_REACHED.labels(error.limit).inc()
         return from_error(error, instance)
     except ValidationError as error:
         return from_validation(error, instance)

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 
 from forbear.domain.errors import BrokenToken, KeyNotAtHand, LimitReached, TryAgain
 from forbear.web.errors import list_places
-from forbear.web.metrics import UNKNOWN_KEYS
+from forbear.web.metrics import LIMITS_REACHED, UNKNOWN_KEYS
 from forbear.web.rendering import RETRY_AFTER_SECONDS, make_path, render_page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -99,6 +99,7 @@ def _answer_broken(request: web.Request) -> web.Response:
 
 
 def _answer_limited(request: web.Request, error: LimitReached) -> web.Response:
+    LIMITS_REACHED.labels(error.limit).inc()
     page = render_page(request, "too_many.html", status=HTTPStatus.TOO_MANY_REQUESTS, again_path=_again_path(request))
     page.headers[hdrs.RETRY_AFTER] = str(error.retry_after_seconds)
     return page
