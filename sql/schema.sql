@@ -267,7 +267,7 @@ CREATE TABLE contact_rows (
     sealed_points bytea[] NOT NULL,
     hint_kinds text[] NOT NULL,
     hints bytea[] NOT NULL,
-    consents jsonb DEFAULT '[]'::jsonb NOT NULL
+    consents text NOT NULL
 );
 
 CREATE TABLE contacts (

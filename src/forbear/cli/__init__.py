@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import typer
 
-from forbear.cli import administration, decisions, intake, lists, messages, parties, scopes, service, suppressions
+from forbear.cli import (
+    administration,
+    contacts,
+    decisions,
+    intake,
+    lists,
+    messages,
+    parties,
+    scopes,
+    service,
+    suppressions,
+)
 
 app = typer.Typer(
     help="One suppression list for a whole organisation: it filters every campaign and keeps every opt-out.",
@@ -16,5 +27,5 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for group in (service, decisions, suppressions, intake, lists, messages, scopes, parties, administration):
+for group in (service, decisions, suppressions, intake, lists, messages, scopes, parties, contacts, administration):
     group.register(app)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, aclosing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from typing import IO, Annotated, BinaryIO, Final
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from forbear.cli.decisions import write_aside
+from forbear.cli.contacts import show_contacts
+from forbear.cli.files import Rejects, open_source, print_table, show_progress, show_rejected, write_privately
 from forbear.cli.running import EXIT_BAD_INPUT, Data, errors, fail, operator_name, output, run_with_context
 from forbear.domain.errors import InvalidInput, ListUnavailable
 from forbear.domain.export_form import ExportForm
@@ -24,16 +20,12 @@ from forbear.domain.import_formats import DETAILS, Refusal
 from forbear.domain.suppression import Reason
 from forbear.services import batches, imports
 from forbear.services.batches import Undone
+from forbear.services.contact_file import CONTACTS
 from forbear.services.context import Context
 from forbear.services.exports import Export
-from forbear.services.import_file import Rejected
 from forbear.services.imports import ImportOptions, ImportPreview
 from forbear.store.batch import Batch
 
-_SHOWN: Final = 10
-"""How many rejected rows are shown one by one; --rejected has them all."""
-
-_PRIVATE: Final = 0o600
 _NUMBERS: Final = ("added", "revived", "already", "rejected")
 _batches = typer.Typer(no_args_is_help=True, help="Imports that were made, and taking one back.")
 BatchId = Annotated[int, typer.Argument(metavar="ID", help="The number that batches list shows.")]
@@ -44,32 +36,6 @@ def register(app: typer.Typer) -> None:
     app.command("import")(import_list)
     app.add_typer(_batches, name="batches")
     app.command("export")(export_list)
-
-
-@dataclass(slots=True)
-class _Rejects:
-    """Rows that were not taken: all into a file where one is wanted, the first few to be shown."""
-
-    file: IO[bytes] | None
-    shown: list[Rejected] = field(default_factory=list)
-
-    def begin(self, header: bytes) -> None:
-        """Begin the file with the header, so that its rows can be mended and imported."""
-        self._write(header)
-
-    def add(self, row: Rejected) -> None:
-        """Take one."""
-        self._write(row.raw)
-        if len(self.shown) < _SHOWN:
-            self.shown.append(row)
-
-    def _write(self, raw: bytes) -> None:
-        if self.file is None or not raw:
-            return
-        try:
-            self.file.write(raw if raw.endswith((b"\n", b"\r")) else raw + b"\n")
-        except OSError as error:
-            raise InvalidInput(f"the rejected rows cannot be written: {error.strerror}") from error
 
 
 def import_list(
@@ -97,11 +63,11 @@ def import_list(
         name = "stdin" if str(file) == "-" else file.name
         options = ImportOptions(name, _read_reason(reason), scope, operator_name())
         with ExitStack() as stack:
-            source, size = _open_source(file, stack)
-            rejects = _Rejects(None if rejected is None else stack.enter_context(_write_privately(rejected)))
-            with _progress("reading", size) as progress:
+            source, size = open_source(file, stack)
+            rejects = Rejects(None if rejected is None else stack.enter_context(write_privately(rejected)))
+            with show_progress("reading", size) as progress:
                 batch = await imports.stage_import(context, source, options, on_progress=progress, rejects=rejects)
-        _show_rejected(batch, rejects, rejected)
+        show_rejected(batch, rejects, rejected)
         if strict and batch.count("rejected"):
             await imports.discard_import(context, batch.id)
             raise InvalidInput("nothing was applied, because not every row could be taken")
@@ -128,7 +94,7 @@ async def _confirm(context: Context, batch: Batch) -> bool:
 
 async def _apply(context: Context, batch: Batch) -> None:
     try:
-        with _progress("applying", batch.count("staged")) as progress:
+        with show_progress("applying", batch.count("staged")) as progress:
             applied = await imports.apply_import(context, batch.id, on_progress=progress)
     except (asyncio.CancelledError, ListUnavailable):
         errors.print(f"batch {batch.id} may be applied in part: forbear batches resume {batch.id} goes on,")
@@ -144,7 +110,7 @@ def list_batches(data: Data = None) -> None:
     async def work(context: Context) -> None:
         rows = [_describe(batch) for batch in await batches.list_batches(context)]
         columns = ("id", "made", "by", "status", *_NUMBERS, "file")
-        _print_table(output, [columns, *rows], right={"id", *_NUMBERS})
+        print_table(output, [columns, *rows], right={"id", *_NUMBERS})
 
     run_with_context(work, data)
 
@@ -156,7 +122,7 @@ def undo_batch(batch_id: BatchId, data: Data = None) -> None:
     async def work(context: Context) -> Undone:
         batch = await batches.get_batch(context, batch_id)
         total = batch.count("added") + batch.count("revived")
-        with _progress("undoing", total) as progress:
+        with show_progress("undoing", total) as progress:
             return await batches.undo_batch(context, batch_id, actor=operator_name(), on_progress=progress)
 
     undone = run_with_context(work, data)
@@ -188,8 +154,8 @@ def export_list(
     async def work(context: Context) -> Export:
         export = Export(context, _read_form(form), with_lifted)
         with ExitStack() as stack:
-            file = sys.stdout.buffer if str(out) == "-" else stack.enter_context(_write_privately(out))
-            with _progress("exporting", None) as progress:
+            file = sys.stdout.buffer if str(out) == "-" else stack.enter_context(write_privately(out))
+            with show_progress("exporting", None) as progress:
                 async with aclosing(export.read()) as pieces:
                     async for piece in pieces:
                         file.write(piece)
@@ -218,64 +184,17 @@ def _read_form(text: str) -> ExportForm:
     return ExportForm(text)
 
 
-def _open_source(file: Path, stack: ExitStack) -> tuple[BinaryIO, int | None]:
-    if str(file) == "-":
-        return sys.stdin.buffer, None
-    source = stack.enter_context(file.open("rb"))
-    return source, os.fstat(source.fileno()).st_size
-
-
-@contextmanager
-def _write_privately(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file of addresses: nobody else may read it, and it appears only when complete."""
-    with write_aside(path) as file:
-        os.fchmod(file.fileno(), _PRIVATE)
-        yield file
-
-
-@contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; yields what is told how much is done."""
-    count = TaskProgressColumn() if total is not None else MofNCompleteColumn()
-    columns = (TextColumn(what), BarColumn(), count, TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
-
-
-def _print_table(console: Console, rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> None:
-    """Print rows under their header as columns; they are never cut or wrapped, whoever reads them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(rows[0], row, widths, strict=True)
-        ]
-        console.print("  ".join(cells).rstrip())
-
-
 def _describe(batch: Batch) -> list[str]:
     status = f"{batch.status} (stopped)" if batch.is_interrupted else batch.status.value
     numbers = (f"{batch.count(name):,}" for name in _NUMBERS)
     return [str(batch.id), f"{batch.created_at:%Y-%m-%d %H:%M}", batch.actor, status, *numbers, batch.name]
 
 
-def _show_rejected(batch: Batch, rejects: _Rejects, path: Path | None) -> None:
-    if not batch.count("rejected"):
-        return
-    rows = [(f"{row.line:,}", f"{row.why}: {row.detail}") for row in rejects.shown]
-    _print_table(errors, [("line", "why"), *rows], right={"line"})
-    more = batch.count("rejected") - len(rejects.shown)
-    if more:
-        errors.print(f"and {more:,} more")
-    errors.print(f"these rows are in {path}" if path else "--rejected FILE writes these rows to a file")
-
-
 def _show_preview(preview: ImportPreview) -> None:
     batch = preview.batch
     output.print(f"{batch.name}: {batch.facts['format']}")
     rows = [(count.reason.value, count.scope, _STATES[count.state], f"{count.entries:,}") for count in preview.counts]
-    _print_table(output, [("reason", "scope", "state", "entries"), *rows], right={"entries"})
+    print_table(output, [("reason", "scope", "state", "entries"), *rows], right={"entries"})
     _show_rows(batch, preview.taken, preview.duplicates)
 
 
@@ -287,8 +206,11 @@ _STATES: Final = {
 
 
 def _show_applied(batch: Batch) -> None:
+    if batch.facts["format"] == CONTACTS:
+        show_contacts(batch)
+        return
     rows = [(label, f"{batch.count(name):,}") for name, label in _STATES.items()]
-    _print_table(output, [("state", "entries"), *rows], right={"entries"})
+    print_table(output, [("state", "entries"), *rows], right={"entries"})
     taken = sum(batch.count(name) for name in _STATES)
     _show_rows(batch, taken, batch.count("duplicates"))
     output.print(f"batch {batch.id} is applied; forbear batches undo {batch.id} takes it back")

@@ -39,6 +39,7 @@ class Refusal(StrEnum):
     LIFTED = "lifted"
     INVALID_ROW = "invalid_row"
     OTHER_KEYS = "other_keys"
+    INVALID_CONTACT = "invalid_contact"
 
 
 DETAILS: Final[Mapping[Refusal, str]] = MappingProxyType(
@@ -53,6 +54,7 @@ DETAILS: Final[Mapping[Refusal, str]] = MappingProxyType(
         Refusal.LIFTED: "the entry was lifted when it was exported",
         Refusal.INVALID_ROW: "this is not a row of an export",
         Refusal.OTHER_KEYS: "there is no address, and the fingerprint was made with other keys than this list's",
+        Refusal.INVALID_CONTACT: "a column of the contact cannot be read",
     }
 )
 

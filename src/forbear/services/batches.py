@@ -17,6 +17,7 @@ from forbear.services.context import Context
 from forbear.services.index_keeper import wait_for_builders
 from forbear.store import Connection
 from forbear.store import batch as batch_store
+from forbear.store import contact_rows as contact_rows_store
 from forbear.store import import_rows as import_store
 from forbear.store.batch import Batch, BatchStatus
 
@@ -119,8 +120,9 @@ async def _get(connection: Connection, batch_id: int) -> Batch:
 
 
 async def _delete_rows(held: Held) -> None:
-    while await import_store.delete_rows(held.connection, held.batch.id, PAGE_ROWS):
-        pass
+    for delete in (import_store.delete_rows, contact_rows_store.delete_contact_rows):
+        while await delete(held.connection, held.batch.id, PAGE_ROWS):
+            pass
 
 
 async def _undo_entries(held: Held, actor: str, on_progress: Progress | None) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from forbear.domain.address import Address, Domain, parse_intake
 from forbear.domain.errors import InvalidAddress, InvalidImport, InvalidInput
@@ -50,6 +50,16 @@ class Rejected:
     why: Refusal
     detail: str
     raw: bytes = field(repr=False)
+
+
+class RejectSink(Protocol):
+    """Takes the rows that are not taken."""
+
+    def begin(self, header: bytes) -> None:
+        """Take the header as it stood in the file; nothing where there is none."""
+
+    def add(self, row: Rejected) -> None:
+        """Take one row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 from forbear.domain.address import CANON_VERSION
 from forbear.domain.errors import Busy, InvalidImport, InvalidInput
@@ -19,8 +19,9 @@ from forbear.domain.export_form import name_keys
 from forbear.domain.party import is_sharing_scope
 from forbear.domain.suppression import Reason
 from forbear.services.batches import Held, Progress, discard_held, get_batch, hold_batch
+from forbear.services.contact_imports import apply_contacts
 from forbear.services.context import Context
-from forbear.services.import_file import ImportFile, Rejected, RowMaker, RowRules, Staged, count_refusals
+from forbear.services.import_file import ImportFile, RejectSink, RowMaker, RowRules, Staged, count_refusals
 from forbear.services.index_keeper import wait_for_builders
 from forbear.services.scopes import add_scope, find_unregistered, require_scopes
 from forbear.store import Connection
@@ -36,16 +37,6 @@ PAGE_ROWS: Final = 5_000
 """Rows applied in one transaction; a click on one of them may have to wait for it."""
 
 _ATTEMPTS: Final = 5
-
-
-class RejectSink(Protocol):
-    """Takes the rows that are not taken."""
-
-    def begin(self, header: bytes) -> None:
-        """Take the header as it stood in the file; nothing where there is none."""
-
-    def add(self, row: Rejected) -> None:
-        """Take one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +129,7 @@ async def apply_import(context: Context, batch_id: int, *, on_progress: Progress
             await _apply_pages(context, held, on_progress)
         else:
             raise Busy(f"others keep writing the same entries: resume batch {batch_id}")
+        await apply_contacts(context, held, on_progress)
         await batch_store.set_batch_status(held.connection, batch_id, BatchStatus.APPLIED)
     return await get_batch(context, batch_id)
 

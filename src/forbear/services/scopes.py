@@ -111,6 +111,12 @@ async def find_unregistered(context: Context, names: set[str]) -> set[str]:
     return unknown
 
 
+async def refresh_scopes(context: Context) -> frozenset[str]:
+    """The names of all scopes as they are now, those about sharing included."""
+    await _fill_book(context)
+    return context.scope_book.names
+
+
 def title_of(scope: Scope, language: str = "en") -> str:
     """What people call a scope: its title, or its name made readable."""
     if scope.name == EVERYTHING and not scope.titles:

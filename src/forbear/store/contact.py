@@ -142,6 +142,11 @@ async def list_inherited(connection: Connection, points: Sequence[PointRow]) -> 
 async def put_hints(connection: Connection, contact_ids: Collection[int], hints: Sequence[HintRow]) -> None:
     """Replace what contacts may be known by."""
     await connection.execute(_SQL["delete_hints"], list(contact_ids))
+    await add_hints(connection, hints)
+
+
+async def add_hints(connection: Connection, hints: Sequence[HintRow]) -> None:
+    """Add to what contacts may be known by."""
     columns = [list(column) for column in zip(*hints, strict=True)] or [[], [], []]
     await connection.execute(_SQL["add_hints"], *columns)
 
