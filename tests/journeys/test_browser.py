@@ -5,6 +5,7 @@ import re
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
+from forbear.language import LANGUAGES
 from forbear.services.scopes import add_scope
 from tests.page_states import BRAND, STATES, open_browser, open_site, press
 
@@ -145,6 +146,25 @@ async def test_nothing_scrolls_sideways_and_targets_are_large_at_320_pixels(brow
                 assert min(box["width"], box["height"]) >= TARGET_PIXELS_MIN, (state, box)
             for button in await page.locator("button").all():
                 assert await count_lines(button) == 1, state
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_language_fits_at_320_pixels(browser, site, language):
+    spoken = {"Accept-Language": language}
+    async with await browser.new_context(viewport=SMALL_PHONE, extra_http_headers=spoken) as opened:
+        page = await opened.new_page()
+        links = [site.link(letter, scope) for letter in "up" for scope in ("maison/newsletter", "*")]
+        links += [await site.person_link(language), f"{site.door.url}/subscribe", f"{site.door.url}/unsubscribe"]
+        for link in links:
+            await page.goto(link)
+            assert await page.locator("html").get_attribute("lang") == language
+            assert await overflow(page) == 0, link
+            for button in await page.locator("button").all():
+                assert await count_lines(button) == 1, await button.inner_text()
+        everything = page.locator('[value="everything"]')
+        await page.goto(links[2])
+        box = await everything.bounding_box()
+        assert box["y"] + box["height"] <= SMALL_PHONE["height"]
 
 
 async def test_nothing_scrolls_sideways_when_text_is_doubled(browser, site):
