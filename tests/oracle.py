@@ -7,6 +7,9 @@ that can be read, and has the column.
     python -m tests.oracle LIST ENTRIES --purpose marketing --scope '*'           one verdict a row
     python -m tests.oracle LIST ENTRIES --purpose marketing --scope '*' --kept    the rows that may be mailed
 
+With --channel phone the column holds numbers, with --channel post several --columns hold the fields of an address.
+With --party and --party-kind it is asked whether that party may be told.
+
 A verdict is `deliver`, `suppress:REASON`, `invalid` or `duplicate`. ENTRIES is CSV with a header:
 address, kind (match, domain or grant), channel, scope, reason, source, since, wide (yes or no).
 """
@@ -25,6 +28,7 @@ from pathlib import Path
 
 import email_validator
 import idna
+import phonenumbers
 
 BYTE_ORDER_MARK = "\xef\xbb\xbf"
 ASCII_WHITE_SPACE = " \t\n\r\v\f"
@@ -70,6 +74,10 @@ class Send:
     purpose: str
     scope: str
     is_own_consent: bool
+    channel: str = "email"
+    region: str | None = None
+    party: str | None = None
+    party_kind: str | None = None
 
 
 @dataclass
@@ -145,6 +153,45 @@ def is_valid(address: str) -> bool:
     return True
 
 
+# The same for the other channels
+
+
+def make_phone_form(text: str, region: str | None) -> str | None:
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    zeros = "0" * (number.number_of_leading_zeros or 1) if number.italian_leading_zero else ""
+    return f"+{number.country_code}{zeros}{number.national_number}"
+
+
+def make_post_form(fields: list[str]) -> str | None:
+    name, *lines, postcode, country = fields
+    country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
+    place = keep_letters(" ".join(lines))
+    if not keep_letters(name) or not place or re.fullmatch("[A-Z]{2}", country) is None:
+        return None
+    code = re.sub(r"^[A-Za-z]{1,3} *- *(?=\d)", "", postcode.strip())
+    return "|".join((keep_letters(name), place, keep_letters(code).replace(" ", ""), country))
+
+
+def keep_letters(text: str) -> str:
+    small = unicodedata.normalize("NFKC", text).lower()
+    bare = "".join(one if unicodedata.category(one)[0] in "LMN" else " " for one in small)
+    return re.sub(r" +", "", re.sub(r"(?<=\d) +(?=\d)", "\0", bare)).replace("\0", " ")
+
+
+def make_form(send: Send, given: str | list[str]) -> str | None:
+    """The form in which something is compared, on any channel; None where it cannot be sent to."""
+    if send.channel == "phone":
+        return make_phone_form(given, send.region)
+    if send.channel == "post":
+        return make_post_form(given)
+    return make_match_form(given) if is_valid(given) else None
+
+
 # The list
 
 
@@ -203,6 +250,11 @@ def read_entries(path: Path, channel: str) -> Entries:
 def add_entry(entries: Entries, row: dict[str, str]) -> None:
     entry = Entry(row["reason"], row["scope"], datetime.fromisoformat(row["since"]))
     address = row["address"].strip(ASCII_WHITE_SPACE)
+    if row["channel"] != "email":
+        given = address if row["channel"] == "phone" else address.split(" | ")
+        form = make_form(Send("", "", is_own_consent=False, channel=row["channel"]), given)
+        (entries.grants if row["kind"] == "grant" else entries.by_match)[form].append(entry)
+        return
     if row["kind"] == "domain":
         entries.by_domain[make_domain_form(address.removeprefix("@"))].append(entry)
         return
@@ -242,28 +294,56 @@ def is_overridden(entry: Entry, grants: list[Entry], scope: str) -> bool:
     return False
 
 
+def find_entries(match_form: str, entries: Entries, send: Send) -> list[Entry]:
+    found = entries.by_match.get(match_form, [])
+    if send.channel != "email":
+        return found
+    of_mailbox = entries.by_wide.get(make_wide_form(match_form), [])
+    return [*found, *of_mailbox, *entries.by_domain.get(split_address(match_form)[1], ())]
+
+
+def is_against_sharing(entry: Entry, send: Send) -> bool:
+    """Whether a choice against sharing is about the party, or about anybody where none is named."""
+    brand, _, whom = entry.scope.partition("/")
+    if brand != "sharing":
+        return is_blocked_by(entry, send)
+    return send.party is None or whom in {"", send.party, str(send.party_kind).replace("_", "-")}
+
+
+def find_reason_to_tell_nobody(match_form: str, entries: Entries, send: Send) -> str | None:
+    found = find_entries(match_form, entries, send)
+    against = [entry for entry in found if entry.reason == "no_sharing" and is_against_sharing(entry, send)]
+    reasons = {entry.reason for entry in found if entry.reason != "no_sharing" and is_blocked_by(entry, send)}
+    own, of_kind = f"sharing/{send.party}", f"sharing/{str(send.party_kind).replace('_', '-')}"
+    opt_ins = [grant for grant in entries.grants.get(match_form, ()) if send.party and grant.scope in (own, of_kind)]
+    if any(not any(entry.since < grant.since for grant in opt_ins) for entry in against):
+        reasons.add("no_sharing")
+    if reasons or send.party_kind in (None, "affiliate"):
+        return min(reasons, key=GRAVITY.index, default=None)
+    good = [grant for grant in opt_ins if send.party_kind == "third_party" or grant.scope == own]
+    is_based = any(all(entry.since < grant.since for entry in against) for grant in good)
+    return None if is_based else "no_basis"
+
+
 def find_reason(match_form: str, entries: Entries, send: Send) -> str | None:
-    found = [
-        *entries.by_match.get(match_form, ()),
-        *entries.by_wide.get(make_wide_form(match_form), ()),
-        *entries.by_domain.get(split_address(match_form)[1], ()),
-    ]
-    # A grant is an opt-in to messages. It is no leave to hand an address on: who left everything is never shared.
-    grants = entries.grants.get(match_form, []) if send.purpose != "sharing" else []
+    if send.purpose == "sharing":
+        return find_reason_to_tell_nobody(match_form, entries, send)
+    found = find_entries(match_form, entries, send)
+    grants = entries.grants.get(match_form, [])
     blocking = [entry for entry in found if is_blocked_by(entry, send)]
     reasons = {entry.reason for entry in blocking if not is_overridden(entry, grants, send.scope)}
     return min(reasons, key=GRAVITY.index, default=None)
 
 
-def judge_cells(cells: Iterable[str | None], entries: Entries, send: Send) -> Iterator[str]:
-    """Give the verdict on each row by its address cell (read as Latin-1), None where the row has no usable one."""
+def judge_cells(cells: Iterable[list[str] | None], entries: Entries, send: Send) -> Iterator[str]:
+    """Give the verdict on each row by its address cells (read as Latin-1), None where the row has no usable ones."""
     seen: set[str] = set()
-    for cell in cells:
-        address = None if cell is None else decode_address(cell)
-        if address is None or not is_valid(address):
+    for row in cells:
+        given = [None] if row is None else [decode_address(cell) for cell in row]
+        match_form = None if None in given else make_form(send, given if send.channel == "post" else given[0])
+        if match_form is None:
             yield "invalid"
             continue
-        match_form = make_match_form(address)
         if match_form in seen:
             yield "duplicate"
             continue
@@ -282,6 +362,10 @@ def main() -> None:
     parser.add_argument("--purpose", required=True)
     parser.add_argument("--scope", required=True)
     parser.add_argument("--channel", default="email")
+    parser.add_argument("--columns", help="of the fields of a postal address, with commas between")
+    parser.add_argument("--region")
+    parser.add_argument("--party")
+    parser.add_argument("--party-kind")
     parser.add_argument("--column", default="email", help="name, or position from 1 with --no-header")
     parser.add_argument("--delimiter", default=",")
     parser.add_argument("--no-header", action="store_true")
@@ -294,13 +378,17 @@ def main() -> None:
     records = read_list(chosen.list, chosen.delimiter)
     header = [] if chosen.no_header else records[:1]
     data = records[len(header) :]
+    columns = chosen.columns.split(",") if chosen.columns else [chosen.column]
     if header:
-        width, index = len(header[0][1]), find_column(header[0][1], chosen.column)
+        width, indexes = len(header[0][1]), [find_column(header[0][1], column) for column in columns]
     else:
-        width, index = max(len(fields) for _, fields in data[:2]), int(chosen.column) - 1
-    cells = (fields[index] if index < len(fields) <= width else None for _, fields in data)
+        width, indexes = max(len(fields) for _, fields in data[:2]), [int(column) - 1 for column in columns]
+    cells = (
+        [fields[index] for index in indexes] if max(indexes) < len(fields) <= width else None for _, fields in data
+    )
+    asked = {name: getattr(chosen, name) for name in ("purpose", "scope", "channel", "region", "party", "party_kind")}
     entries = read_entries(chosen.entries, chosen.channel)
-    verdicts = judge_cells(cells, entries, Send(chosen.purpose, chosen.scope, chosen.own_consent))
+    verdicts = judge_cells(cells, entries, Send(**asked, is_own_consent=chosen.own_consent))
     if chosen.kept:
         kept = [record for (record, _), verdict in zip(data, verdicts, strict=True) if verdict == "deliver"]
         sys.stdout.buffer.writelines(record.encode("latin-1") for record in [*(raw for raw, _ in header), *kept])
