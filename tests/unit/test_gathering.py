@@ -58,6 +58,20 @@ async def test_who_comes_while_others_are_served_shares_the_next_turn(desk):
     assert desk.turns == [*([100 + number] for number in range(TURNS_MAX)), [2, 3, 4]]
 
 
+async def test_who_comes_just_as_all_turns_end_is_served(desk):
+    first = await keep_busy(desk)
+
+    async def come_at_the_end() -> str:
+        await desk.may_go_on.wait()
+        return await desk.gathering.join(9, 9, desk.serve)
+
+    late = asyncio.create_task(come_at_the_end())
+    await asyncio.sleep(0)
+    desk.may_go_on.set()
+    assert await asyncio.wait_for(late, 30) == "9"
+    await asyncio.gather(*first)
+
+
 async def test_equal_keys_are_never_served_in_one_turn(desk):
     first = await keep_busy(desk)
     rest = [desk.ask(number, key="the same") for number in (2, 3)]

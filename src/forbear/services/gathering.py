@@ -43,7 +43,8 @@ class Gathering(Generic[T, R]):
         """
         asked: _Asked[T, R] = _Asked(item, key, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
-        if len(self._servers) < TURNS_MAX:
+        # One that has just ended is still in the set for a moment, and serves nobody any more.
+        if sum(not server.done() for server in self._servers) < TURNS_MAX:
             server = asyncio.create_task(self._serve_all(serve))
             self._servers.add(server)
             server.add_done_callback(self._servers.discard)
