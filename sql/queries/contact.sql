@@ -47,6 +47,7 @@ SELECT contact_id, channel, fingerprint, min(canon_version), min(position), stat
         WHEN NOT EXISTS (
             SELECT FROM entries AS erased
             WHERE erased.fingerprint = given.fingerprint AND erased.reason = 'erased' AND erased.lifted_at IS NULL
+            OFFSET 0
         ) THEN (array_agg(sealed))[1]
     END
 FROM unnest($1::bigint[], $2::channel[], $3::bytea[], $4::smallint[], $5::smallint[], $6::bytea[])
@@ -63,35 +64,39 @@ DELETE FROM contact_points
 WHERE contact_id = $1::bigint AND channel = $2::channel AND fingerprint <> ALL ($3::bytea[]);
 
 -- name: list_inherited
--- What stands on every point that a contact had on a channel before it was given another: it is said about the new one as well.
-WITH given AS (
+-- What stands on every point that a contact has on a channel, for each point that it is about to be given there: it is said about the new one as well.
+-- Of how many rows there are the planner knows nothing, so look-ups are made to go by index (OFFSET 0).
+WITH novel AS MATERIALIZED (
     SELECT DISTINCT contact_id, channel, fingerprint
     FROM unnest($1::bigint[], $2::channel[], $3::bytea[]) AS given (contact_id, channel, fingerprint)
-), held AS (
-    SELECT contact_id, channel, count(*) AS points
-    FROM contact_points
-    WHERE contact_id = ANY ($1)
-    GROUP BY contact_id, channel
-), wish AS (
-    SELECT point.contact_id, point.channel, entry.scope,
-        CASE WHEN entry.reason = 'complaint' THEN 'objection' ELSE entry.reason END AS reason,
-        max(entry.asserted_at) AS said_at
-    FROM contact_points AS point
-    JOIN entries AS entry ON entry.fingerprint = point.fingerprint AND entry.channel = point.channel
-    JOIN held ON held.contact_id = point.contact_id AND held.channel = point.channel
-    WHERE point.contact_id = ANY ($1) AND entry.kind = 'match' AND entry.lifted_at IS NULL
-        AND entry.reason IN ('unsubscribe', 'objection', 'complaint', 'no_sharing', 'friend_objection')
-    GROUP BY 1, 2, 3, 4
-    HAVING count(DISTINCT point.fingerprint) = min(held.points)
+    WHERE NOT EXISTS (
+        SELECT FROM contact_points AS known
+        WHERE (known.contact_id, known.channel, known.fingerprint)
+            = (given.contact_id, given.channel, given.fingerprint)
+        OFFSET 0
+    )
 )
-SELECT DISTINCT given.fingerprint, given.channel::text AS channel, wish.scope, wish.reason::text AS reason, wish.said_at
-FROM given
-JOIN wish USING (contact_id, channel)
-WHERE NOT EXISTS (
-    SELECT FROM contact_points AS known
-    WHERE (known.contact_id, known.channel, known.fingerprint) = (given.contact_id, given.channel, given.fingerprint)
-)
-ORDER BY given.fingerprint;
+SELECT DISTINCT novel.fingerprint, novel.channel::text AS channel, wish.scope, wish.reason::text AS reason, wish.said_at
+FROM novel, LATERAL (
+    SELECT entry.scope, entry.reason, max(entry.asserted_at) AS said_at
+    FROM contact_points AS point, LATERAL (
+        SELECT scope, asserted_at, CASE WHEN reason = 'complaint' THEN 'objection' ELSE reason END AS reason
+        FROM entries
+        WHERE entries.fingerprint = point.fingerprint AND entries.channel = point.channel AND entries.kind = 'match'
+            AND entries.lifted_at IS NULL
+            AND entries.reason IN ('unsubscribe', 'objection', 'complaint', 'no_sharing', 'friend_objection')
+        OFFSET 0
+    ) AS entry
+    WHERE point.contact_id = novel.contact_id AND point.channel = novel.channel
+    GROUP BY 1, 2
+    HAVING count(DISTINCT point.fingerprint) = (
+        SELECT count(*)
+        FROM contact_points AS held
+        WHERE held.contact_id = novel.contact_id AND held.channel = novel.channel
+    )
+    OFFSET 0
+) AS wish
+ORDER BY novel.fingerprint;
 
 -- name: delete_hints
 -- Forget what contacts may be known by.
@@ -126,7 +131,13 @@ WITH point AS (
 SELECT (SELECT count(*) FROM point) AS points, (SELECT count(*) FROM owner) AS contacts;
 
 -- name: delete_erased_points
--- Retention: delete the plain form of points that were written beside an erasure under way.
+-- Retention: delete the plain form of points, and the evidence of consents, that were written beside an erasure under way.
+WITH consent AS (
+    UPDATE consents SET sealed_evidence = NULL
+    FROM entries
+    WHERE entries.fingerprint = consents.fingerprint AND entries.reason = 'erased' AND entries.lifted_at IS NULL
+        AND consents.sealed_evidence IS NOT NULL
+)
 UPDATE contact_points SET sealed = NULL
 FROM entries
 WHERE entries.fingerprint = contact_points.fingerprint AND entries.reason = 'erased' AND entries.lifted_at IS NULL
