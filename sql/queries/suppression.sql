@@ -112,8 +112,9 @@ JOIN event ON event.entry_id = found.id
 ORDER BY given.place;
 
 -- name: find_rules
--- What stands about these fingerprints on a channel: match and domain forms in $1, wide forms in $2. The first row holds no rule but a moment before the snapshot.
-SELECT NULL::bigint AS id, NULL::bytea AS key, NULL::text AS reason, NULL::text AS scope, transaction_timestamp() AS at, false AS wide
+-- What stands about these fingerprints on a channel: match and domain forms in $1, wide forms in $2. The first row holds no rule but a moment before the snapshot, or none on a standby.
+SELECT NULL::bigint AS id, NULL::bytea AS key, NULL::text AS reason, NULL::text AS scope,
+    CASE WHEN NOT pg_is_in_recovery() THEN transaction_timestamp() END AS at, false AS wide
 UNION ALL
 SELECT entry.id, entry.fingerprint, entry.reason::text, entry.scope, entry.asserted_at, false
 FROM entries AS entry

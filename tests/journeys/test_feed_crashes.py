@@ -395,6 +395,10 @@ async def test_a_standby_that_takes_over_is_adopted_before_anybody_decides(serve
         for _ in range(3):
             with pytest.raises(ListUnavailable):
                 await context.standings.catch_up()
+        async with bootstrap.open_context(settings) as late:
+            with pytest.raises(ListUnavailable, match="standby"):
+                await decide(late, "ann@example.com")
+            assert late.standings.engine is None, "it was not PostgreSQL itself that was asked"
         await promote(standby)
         with pytest.raises(ListUnavailable, match="adopted"):
             await context.standings.catch_up()

@@ -7,7 +7,7 @@ import pytest
 
 from forbear.domain.suppression import BUILT_IN, Purpose
 from forbear.index.engine import Engine
-from forbear.services import decision
+from forbear.services import decision, standings
 from forbear.services.decision import IN_BULK_FROM, Question
 from tests.followers import write
 
@@ -30,6 +30,26 @@ async def test_decisions_in_bulk_leave_the_loop_alone(context, connection, monke
     await context.standings.catch_up()
     await write(context, connection, "person0@example.com")
     checked = await decision.check(context, make_addresses(count), QUESTION)
+    assert [verdict.reason for verdict in checked.verdicts] == ["unsubscribe"] + [None] * (count - 1)
+    assert (threads == {threading.get_ident()}) is is_on_loop
+    assert len(threads) == 1
+
+
+@pytest.mark.parametrize(("count", "is_on_loop"), [(IN_BULK_FROM - 1, True), (IN_BULK_FROM, False)])
+async def test_decisions_in_bulk_leave_the_loop_alone_without_an_engine_too(
+    context, connection, monkeypatch, count, is_on_loop
+):
+    decide, threads = decision.decide, set()
+
+    def decide_and_note(*arguments):
+        threads.add(threading.get_ident())
+        return decide(*arguments)
+
+    monkeypatch.setattr(decision, "decide", decide_and_note)
+    monkeypatch.setattr(standings, "ENTRIES_WITHOUT_FILE_MAX", 0)
+    await write(context, connection, "person0@example.com")
+    checked = await decision.check(context, make_addresses(count), QUESTION)
+    assert context.standings.engine is None
     assert [verdict.reason for verdict in checked.verdicts] == ["unsubscribe"] + [None] * (count - 1)
     assert (threads == {threading.get_ident()}) is is_on_loop
     assert len(threads) == 1

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -38,13 +38,15 @@ from forbear.domain.suppression import (
 from forbear.index.addresses import Keys
 from forbear.index.engine import Decided, Engine
 from forbear.index.kernels.addresses import INVALID as NO_ADDRESS
-from forbear.index.kernels.blake2s import Bytes
+from forbear.index.kernels.blake2s import Bytes, Indexes
 from forbear.index.rules import INVALID_CODE, code_of, read_code
 from forbear.services.context import Context
 from forbear.services.scopes import require_scopes
 from forbear.store import suppression as suppression_store
 from forbear.store.suppression import FoundRule
 
+P = ParamSpec("P")
+T = TypeVar("T")
 INVALID: Final = Verdict(Outcome.INVALID, "invalid_address")
 IN_BULK_FROM: Final = 100
 """From this many addresses on a decision is one in bulk: it works in a thread, and the event loop stays free.
@@ -165,7 +167,8 @@ async def _decide_caught_up(context: Context, keys: Keys, question: Question) ->
         decided = ask_engine(*ask) if is_small else await asyncio.to_thread(ask_engine, *ask)
         codes, unsure = decided.codes, decided.unsure
     if len(unsure):
-        exact = await decide_exactly(context, keys.select(unsure).as_fingerprints(), question)
+        asked = await _work(len(unsure), _select, keys, unsure)
+        exact = await decide_exactly(context, asked, question)
         codes[unsure] = [code_of(verdict) for verdict in exact.verdicts]
     return codes
 
@@ -178,11 +181,14 @@ def ask_engine(engine: Engine, keys: Keys, question: Question, policy: Policy) -
 
 
 async def decide_exactly(context: Context, keys: Sequence[AddressKeys], question: Question) -> Checked:
-    """Decide about fingerprints by asking PostgreSQL for all that stands about them, in one statement."""
-    as_of, rule_sets = await _find_rule_sets(context, keys, question.channel)
-    ask = (question.purpose, question.scope, context.options.policy, question.party)
-    of_nothing = decide((), *ask)
-    verdicts = [decide(rules, *ask) if (rules := rule_sets.get(key.match)) else of_nothing for key in keys]
+    """Decide about fingerprints by asking PostgreSQL for all that stands about them, in one statement.
+
+    Raises `ListUnavailable`, at a standby too.
+    """
+    exact, wide = await _work(len(keys), _list_forms, keys)
+    async with context.database.connection() as connection:
+        as_of, found = await suppression_store.find_rules(connection, exact, wide, question.channel)
+    verdicts = await _work(len(keys), _decide_found, keys, found, question, context.options.policy)
     return Checked(as_of, verdicts)
 
 
@@ -206,25 +212,36 @@ def _read_codes(codes: Bytes) -> list[Verdict]:
     return [INVALID if code == INVALID_CODE else read_code(code) for code in codes.tolist()]
 
 
-async def _find_rule_sets(
-    context: Context, keys: Sequence[AddressKeys], channel: Channel
-) -> tuple[datetime, dict[Fingerprint, RuleSet]]:
-    """The rule sets by match fingerprint, of those addresses about which anything stands."""
+async def _work(rows: int, do: Callable[P, T], *arguments: P.args, **names: P.kwargs) -> T:
+    """Do what is little at once, and what is about many rows in a thread."""
+    return do(*arguments, **names) if rows < IN_BULK_FROM else await asyncio.to_thread(do, *arguments, **names)
+
+
+def _select(keys: Keys, rows: Indexes) -> list[AddressKeys]:
+    return keys.select(rows).as_fingerprints()
+
+
+def _list_forms(keys: Sequence[AddressKeys]) -> tuple[list[Fingerprint], list[Fingerprint]]:
+    """What to look for: match and domain forms, and wide ones, each once."""
     exact = list({form: None for key in keys for form in (key.match, key.domain) if form is not None})
-    wide = list({key.wide: None for key in keys if key.wide is not None})
-    async with context.database.connection() as connection:
-        as_of, found = await suppression_store.find_rules(connection, exact, wide, channel)
-    if not found:
-        return as_of, {}
+    return exact, list({key.wide: None for key in keys if key.wide is not None})
+
+
+def _decide_found(
+    keys: Sequence[AddressKeys], found: Sequence[FoundRule], question: Question, policy: Policy
+) -> list[Verdict]:
+    """The verdicts of addresses about which all that stands was found."""
     by_key: dict[Fingerprint, list[FoundRule]] = defaultdict(list)
     for rule in found:
         by_key[rule.key].append(rule)
-    sets = {
-        key.match: order_rules([rule for form in forms if form is not None for rule in by_key.get(form, ())])
-        for key in keys
-        if not by_key.keys().isdisjoint(forms := (key.match, key.domain, key.wide))
-    }
-    return as_of, sets
+    ask = (question.purpose, question.scope, policy, question.party)
+    of_nothing, verdicts = decide((), *ask), []
+    for key in keys:
+        rules = [
+            rule for form in (key.match, key.domain, key.wide) if form is not None for rule in by_key.get(form, ())
+        ]
+        verdicts.append(decide(order_rules(rules), *ask) if rules else of_nothing)
+    return verdicts
 
 
 def order_rules(found: Sequence[FoundRule]) -> RuleSet:

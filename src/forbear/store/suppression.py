@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from forbear.domain.contact_point import FORM_VERSIONS
+from forbear.domain.errors import ListUnavailable
 from forbear.domain.fingerprint import Fingerprint, Kind
 from forbear.domain.suppression import Channel, Reason, Source
 from forbear.store.database import Connection
@@ -166,9 +167,11 @@ async def find_rules(
 ) -> tuple[datetime, list[FoundRule]]:
     """All that stands about these fingerprints (match and domain forms, wide forms), and a moment before the answer.
 
-    Whatever was committed before that moment is in it.
+    Whatever was committed before that moment is in it. Raises `ListUnavailable` at a standby, which may lag behind.
     """
     moment, *rows = await connection.fetch(_SQL["find_rules"], keys, wide_keys, channel.value)
+    if moment["at"] is None:
+        raise ListUnavailable("PostgreSQL is a standby: decisions ask the primary")
     return moment["at"], [
         FoundRule(
             row["id"],
