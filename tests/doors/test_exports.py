@@ -10,6 +10,7 @@ import pytest
 
 from forbear import bootstrap
 from forbear.domain.address import parse_address, parse_intake
+from forbear.domain.contact_point import parse_target
 from forbear.domain.errors import ListUnavailable
 from forbear.domain.export_form import COLUMNS, ExportForm
 from forbear.domain.suppression import Channel, Purpose, Reason, Source
@@ -21,6 +22,7 @@ from forbear.services.imports import ImportOptions
 from forbear.services.key_file import make_keyring
 from forbear.services.suppression import Assertion
 from forbear.store import suppression as suppression_store
+from forbear.store.suppression import EntryFilter
 from tests.conftest import make_list
 
 OPERATOR = "operator:test"
@@ -116,6 +118,26 @@ async def test_an_empty_installation_with_other_keys_gives_the_same_verdicts_but
     assert {key: found[:place] + found[place + 1 :] for key, found in theirs.items()} == {
         key: found[:place] + found[place + 1 :] for key, found in ours.items()
     }
+
+
+@pytest.mark.parametrize("with_same_keys", [True, False])
+async def test_numbers_and_postal_addresses_come_through_with_any_keys(context, empty, with_same_keys):
+    post = "Zoë O'Hara | =1 rue de l'Été | Paris | 75002 | FR"
+    given = {Channel.PHONE: "+33612345678", Channel.POST: post}
+    for channel, text in given.items():
+        target = parse_target(channel, text)
+        await suppression.suppress(
+            context, [Assertion(target, Reason.OBJECTION, "maison", Source.LETTER)], actor=OPERATOR
+        )
+    _, data = await read_export(context)
+    assert {row["channel"]: row["address"] for row in read_rows(data)} == given | {Channel.PHONE: "'+33612345678"}
+    other = empty if with_same_keys else replace(empty, keyring=make_keyring(empty.now()))
+    assert (await import_into(other, data)).count("added") == len(given)
+    for channel, text in given.items():
+        checked = await decision.check(other, [text], Question(Purpose.MARKETING, "*", channel))
+        assert [line.reason for line in checked.verdicts] == ["objection"]
+        found = await suppression.search(other, EntryFilter(), target=parse_target(channel, text), limit=10)
+        assert [entry.address for entry in found] == [text]
 
 
 async def test_fingerprints_of_other_keys_are_refused_row_by_row(context, empty):

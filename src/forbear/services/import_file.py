@@ -13,7 +13,8 @@ from datetime import datetime
 from itertools import islice
 from typing import BinaryIO, Final, Protocol
 
-from forbear.domain.address import Address, Domain, parse_intake
+from forbear.domain.address import Address, Domain
+from forbear.domain.contact_point import Target, parse_target
 from forbear.domain.errors import InvalidAddress, InvalidImport, InvalidInput
 from forbear.domain.export_form import GRANT, ExportedRow
 from forbear.domain.fingerprint import FINGERPRINT_BYTES, Fingerprint, Kind
@@ -104,7 +105,7 @@ class ImportFile:
 class _Entry:
     """One row on its way: a target to be fingerprinted, or fingerprints from an export."""
 
-    target: Address | Domain | None
+    target: Target | None
     reason: Reason
     scope: str
     source: Source
@@ -193,9 +194,9 @@ class RowMaker:
 
     def _identify(self, entry: _Entry, own: ExportedRow) -> _Refused | None:
         """See whose entry it is: by the address where there is one, else by a fingerprint made with the same keys."""
-        if not own.address or entry.channel is not Channel.EMAIL:
+        if not own.address:
             return None if own.key == self._rules.key else _refuse(Refusal.OTHER_KEYS)
-        target = _parse(own.address)
+        target = _parse(own.address, entry.channel)
         if isinstance(target, _Refused):
             return target
         if isinstance(target, Domain) != (entry.kind is Kind.DOMAIN):
@@ -232,10 +233,13 @@ class RowMaker:
 
     def _fingerprint(self, entries: Iterable[_Entry]) -> None:
         fingerprinter = self._ring.fingerprints.email
+        for channel in Channel:
+            of_channel = [entry for entry in entries if entry.channel is channel]
+            points = [(entry, entry.target) for entry in of_channel if not isinstance(entry.target, Domain | None)]
+            matches = self._ring.fingerprints.of(channel).make(Kind.MATCH, [point.match for _, point in points])
+            for (entry, _), fingerprint in zip(points, matches, strict=True):
+                entry.fingerprint, entry.wide = fingerprint, None
         addresses = [(entry, entry.target) for entry in entries if isinstance(entry.target, Address)]
-        matches = fingerprinter.make(Kind.MATCH, [address.match for _, address in addresses])
-        for (entry, _), fingerprint in zip(addresses, matches, strict=True):
-            entry.fingerprint, entry.wide = fingerprint, None
         wides = [(entry, target.wide) for entry, target in addresses if entry.wants_wide and target.wide is not None]
         for (entry, _), wide in zip(wides, fingerprinter.make(Kind.WIDE, [form for _, form in wides]), strict=True):
             entry.wide = wide
@@ -260,7 +264,9 @@ class RowMaker:
             entry.source,
             entry.since,
             entry.asserted_at,
-            self._ring.seal(Use.ADDRESS, (plain or "").encode(), entry.fingerprint) if is_kept else None,
+            self._ring.seal(Use.ADDRESS, (plain or "").encode("utf-8", "surrogatepass"), entry.fingerprint)
+            if is_kept
+            else None,
         )
 
 
@@ -284,9 +290,9 @@ def _make_reader(text: _Replayed, layout: Layout, characters_max: int) -> CsvRea
     return CsvReader(text, layout.delimiter, characters_max)
 
 
-def _parse(text: str) -> Address | Domain | _Refused:
+def _parse(text: str, channel: Channel = Channel.EMAIL) -> Target | _Refused:
     try:
-        return parse_intake(text)
+        return parse_target(channel, text)
     except InvalidAddress as error:
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             return _refuse(Refusal.NOT_UTF8)
@@ -311,7 +317,7 @@ def _merge(entries: Iterable[_Entry]) -> list[_Entry]:
     return [entry for same in merged.values() for entry in same]
 
 
-def _plain(target: Address | Domain | None) -> str | None:
+def _plain(target: Target | None) -> str | None:
     if target is None:
         return None
     return f"@{target.domain}" if isinstance(target, Domain) else target.raw
