@@ -12,7 +12,7 @@ from forbear.domain import errors
 from forbear.domain.suppression import Channel, Outcome, Purpose, Reason, Source
 from forbear.index.send_list import FAULT_WORDS
 from forbear.services.api_keys import Permission
-from forbear.web import contact_models, metrics, models
+from forbear.web import contact_models, intake_models, metrics, models
 from forbear.web.app import make_app
 from forbear.web.errors import OTHER_PROBLEMS, STATUS, word_of
 from forbear.web.keys import WebOptions
@@ -98,7 +98,7 @@ async def test_every_route_is_documented(context):
 
 def test_every_field_of_a_body_is_documented():
     text = read_page(API)
-    known = {**vars(models), **vars(contact_models)}
+    known = {**vars(models), **vars(contact_models), **vars(intake_models)}
     bodies = [kind for kind in known.values() if isinstance(kind, type) and hasattr(kind, "model_fields")]
     for kind in bodies:
         for field in kind.model_fields:

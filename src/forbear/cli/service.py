@@ -62,7 +62,7 @@ def web(
 
 
 def worker(data: Data = None) -> None:
-    """Do what has to happen without anybody asking: retention."""
+    """Do what has to happen without anybody asking: index files, messages, retention."""
 
     async def work(settings: Settings) -> None:
         async with open_database(settings) as opened:

@@ -14,8 +14,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from holidays import country_holidays
-
 _SATURDAY: Final = 5
 
 
@@ -92,6 +90,9 @@ def find_clock(jurisdiction: Jurisdiction, request: Request) -> Clock:
 
 
 def _add_business_days(day: date, number: int, country: str | None) -> date:
+    # A tenth of a second that every other command would pay for.
+    from holidays import country_holidays  # noqa: PLC0415
+
     known = None if country is None else country_holidays(country)
     while number:
         day += timedelta(days=1)
