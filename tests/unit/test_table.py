@@ -211,6 +211,12 @@ def test_a_file_of_another_release_is_refused(written, change):
     refusal(written)
 
 
+def test_a_file_with_rules_that_only_another_release_knows_is_refused(path, monkeypatch):
+    monkeypatch.setattr(RuleBook, "as_json", lambda _book: [[["a_later_reason", "*"]]])
+    write(path, dict.fromkeys(spread(3), 1))
+    assert refusal(path).endswith("another release")
+
+
 def test_what_is_no_file_is_refused(path):
     assert "cannot be read" in refusal(path)
     path.mkdir()

@@ -154,7 +154,11 @@ def open_table(path: Path, origin: Origin) -> Table:
         raise BrokenIndex(f"{path.name} was built from another list: {_difference(header.origin, origin)}")
     if zlib.crc32(rules, _checksum(slots)) != header.checksum or slots[-1, 4] != 0:
         raise BrokenIndex(f"{path.name} is damaged")
-    return Table(header, slots, RuleBook.from_json(json.loads(rules)))
+    try:
+        return Table(header, slots, RuleBook.from_json(json.loads(rules)))
+    except (TypeError, ValueError) as error:
+        # A newer release, which a worker may run already, knows reasons that this one does not.
+        raise BrokenIndex(f"{path.name} has rules of another release") from error
 
 
 def _pack(header: Header) -> bytes:
