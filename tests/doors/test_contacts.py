@@ -103,6 +103,15 @@ async def test_p6_an_erased_address_is_forgotten_with_its_contact(client: Client
     assert await client.check(address) == ["suppress:erased"]
 
 
+async def test_p6_a_contact_is_erased_with_all_its_points(client: Client):
+    one, first, second = fresh_id(), fresh(), fresh()
+    await put(client, one, email=[first, second])
+    answer = await client.ask("POST", f"/v1/contacts/{one}/erase")
+    assert answer.json == {"external_id": one, "status": "erased", "erased": 2}
+    assert await client.check(first, second) == ["suppress:erased"] * 2
+    assert_problem(await client.ask("POST", f"/v1/contacts/{one}/erase"), 404, "not_found")
+
+
 @pytest.mark.parametrize("path", ["a@example.com", "a%40example.com", "%20", "a%0Ab"])
 async def test_p9_an_address_in_a_path_is_refused_and_not_repeated(client: Client, path):
     problem = assert_problem(await put(client, path, name="A"), 422, "invalid_input")

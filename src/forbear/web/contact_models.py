@@ -188,6 +188,14 @@ class ContactWritten(BaseModel):
     points: dict[str, int]
 
 
+class ContactErased(BaseModel):
+    """A contact that is gone, and how many points were erased with it."""
+
+    external_id: str
+    status: Literal["erased"]
+    erased: int
+
+
 class ContactSearchRequest(Body):
     """One contact point, of whichever channel."""
 

@@ -17,6 +17,7 @@ from forbear.store.consent import ConsentRow
 from forbear.web.api import Call, Operation
 from forbear.web.contact_models import (
     ContactBody,
+    ContactErased,
     ContactRequest,
     ContactSearchRequest,
     ContactSearchResponse,
@@ -62,6 +63,14 @@ async def search_contacts(call: Call, body: ContactSearchRequest) -> Mapping[str
     point = read_point(body.channel, body.address, check_reading_region(body.channel, body.region))
     found = await contacts.search_contacts(call.context, point)
     return {"contacts": [await _show(call, contact) for contact in found]}
+
+
+async def erase_contact(call: Call) -> Mapping[str, object]:
+    """Erase every point of a contact, and the contact with them."""
+    require_reach(call.key, EVERYTHING)
+    external_id = call.request.match_info["external_id"]
+    erased = await contacts.erase_contact(call.context, external_id, actor=call.key.actor)
+    return {"external_id": external_id, "status": "erased", "erased": erased}
 
 
 def read_point(channel: Channel, address: GivenAddress, region: str | None) -> ContactPoint:
@@ -174,6 +183,16 @@ OPERATIONS = (
         Permission.STAFF,
         get_contact,
         response=ContactBody,
+    ),
+    Operation(
+        HTTPMethod.POST,
+        "/v1/contacts/{external_id}/erase",
+        "erase_contact",
+        "Erase every point of a contact, and the contact with them",
+        Permission.STAFF,
+        erase_contact,
+        response=ContactErased,
+        description="Each point is erased as by `/v1/erasures`, and goes on being suppressed by its fingerprint.",
     ),
     Operation(
         HTTPMethod.POST,
