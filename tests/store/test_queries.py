@@ -176,3 +176,12 @@ async def test_an_undo_reads_no_table_from_end_to_end(large, name):
 
 async def test_lifting_reads_no_table_from_end_to_end(large):
     assert await find_scans(large, "suppression", "lift_entry", 1, "operator", "test", b"", ["maison"]) == set()
+
+
+@pytest.mark.parametrize("count", [1, 300])
+async def test_writing_contacts_reads_no_table_from_end_to_end(large, count):
+    keys = await find_fingerprints(large, count)
+    owners, channels, places = list(range(count)), ["email"] * count, [0] * count
+    assert await find_scans(large, "contact", "list_inherited", owners, channels, keys) == set()
+    given = (owners, channels, keys, places, places, [b""] * count)
+    assert await find_scans(large, "contact", "put_points", *given) == set()
