@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -12,12 +13,16 @@ from hypothesis import strategies as st
 from forbear.domain.errors import BrokenToken, KeyNotAtHand
 from forbear.domain.keys import Keyring
 from forbear.domain.tokens import (
+    BOUNCE_TOKEN_DAYS,
     CAMPAIGN_BYTES_MAX,
     TOKEN_LENGTH_MAX,
     LinkToken,
+    MailToken,
     UndoToken,
     day_number,
+    find_mail_token_kind,
     read_link_token,
+    read_mail_token,
     read_undo_token,
     write_link_token,
     write_mail_token,
@@ -148,3 +153,73 @@ def test_the_seal_of_a_mail_token_depends_on_every_part():
         make(ring=ROTATED),
     ]
     assert len(set(seals)) == len(seals)
+
+
+BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+mail_tokens = st.builds(
+    MailToken,
+    st.sampled_from("ub"),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**16 - 1),
+    days,
+    st.binary(min_size=16, max_size=16),
+)
+
+
+def write(token, ring=OLD):
+    numbers = token.campaign, token.scope, day_number(token.minted)
+    return write_mail_token(ring, token.kind, numbers, token.fingerprint)
+
+
+@given(mail_tokens, st.randoms(use_true_random=False))
+def test_ds10_a_mail_token_opens_to_what_was_sealed_in_any_mixture_of_cases(token, random):
+    text = "".join(random.choice((letter.upper(), letter)) for letter in write(token))
+    assert read_mail_token(OLD, text) == token
+    assert find_mail_token_kind(text) == token.kind
+
+
+@given(mail_tokens, st.data())
+def test_a_mail_token_opens_to_nothing_after_one_changed_character(token, data):
+    text = write(token)
+    place = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.sampled_from(BASE32))
+    assume(other != text[place])
+    with pytest.raises((BrokenToken, KeyNotAtHand)):
+        read_mail_token(OLD, text[:place] + other + text[place + 1 :])
+
+
+@given(st.text(max_size=60) | st.text(BASE32, min_size=55, max_size=55))
+def test_ds09_any_text_is_no_mail_token(text):
+    with pytest.raises((BrokenToken, KeyNotAtHand)):
+        read_mail_token(OLD, text)
+
+
+def test_a_mail_token_opens_after_a_new_key_and_not_without_its_own():
+    token = MailToken("b", 7, 2, date(2026, 3, 1), b"f" * 16)
+    assert read_mail_token(ROTATED, write(token)) == token
+    with pytest.raises(KeyNotAtHand):
+        read_mail_token(OLD, write(token, ROTATED))
+
+
+def test_a_mail_token_opens_for_no_other_secret():
+    token = MailToken("u", 7, 2, date(2026, 3, 1), b"f" * 16)
+    stranger = Keyring((FINGERPRINT, replace(SECOND, id=1)))
+    with pytest.raises(BrokenToken):
+        read_mail_token(stranger, write(token))
+
+
+@pytest.mark.parametrize(
+    ("kind", "age", "is_current"),
+    [
+        ("b", 0, True),
+        ("b", BOUNCE_TOKEN_DAYS, True),
+        ("b", BOUNCE_TOKEN_DAYS + 1, False),
+        ("b", -1, True),
+        ("b", -2, False),
+        ("u", 10_000, True),
+    ],
+)
+def test_ds11_a_return_path_is_believed_for_thirty_days_and_an_unsubscribe_token_for_ever(kind, age, is_current):
+    minted = date(2026, 3, 1)
+    token = MailToken(kind, 7, 2, minted, b"f" * 16)
+    assert token.is_current(minted + timedelta(days=age)) is is_current

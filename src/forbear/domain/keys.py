@@ -103,6 +103,13 @@ class Keyring:
         """The key that seals: the newest that is not retired."""
         return max((key for key in self._sealing.values() if key.retired_at is None), key=lambda key: key.id)
 
+    def get_sealing_key(self, key_id: int) -> Key:
+        """The sealing key of an id, retired or not. Raises `KeyNotAtHand`."""
+        key = self._sealing.get(key_id)
+        if key is None:
+            raise KeyNotAtHand
+        return key
+
     def seal(self, use: Use, plain: bytes, bound_to: bytes = b"") -> bytes:
         """Seal a value for one use, bound to `bound_to`: key id (1 byte), nonce (12), ciphertext and tag (16 more)."""
         return self.seal_all(use, [plain], bound_to)[0]
@@ -122,9 +129,7 @@ class Keyring:
         """Open what `seal` made. Raises `KeyNotAtHand` for an unknown key id, `BrokenToken` for a broken seal."""
         if len(sealed) < 1 + _NONCE_BYTES + _TAG_BYTES:
             raise BrokenToken
-        key = self._sealing.get(sealed[0])
-        if key is None:
-            raise KeyNotAtHand
+        key = self.get_sealing_key(sealed[0])
         try:
             return _cipher(key.secret, use).decrypt(
                 sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :], bound_to or None

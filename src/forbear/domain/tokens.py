@@ -7,13 +7,14 @@ a sealed value (see `Keyring.seal`). The check sum has no secret: it tells a lin
 
 from __future__ import annotations
 
-from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b32decode, b32encode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from binascii import crc_hqx
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2s
+from hmac import compare_digest
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +24,12 @@ from forbear.domain.keys import Keyring, Use
 _CHECK_BYTES: Final = 2
 _FIRST_DAY: Final = date(2020, 1, 1)
 _DAY_BYTES: Final = 2
+_MAC_BYTES: Final = 8
+MAIL_TOKEN_LENGTH: Final = 55
+MAIL_TOKEN_KINDS: Final = frozenset("ub")
+"""`u` stands in the mailto address of List-Unsubscribe, `b` in the return path."""
+BOUNCE_TOKEN_DAYS: Final = 30
+"""How long a return path is believed; an unsubscribe token never ends."""
 TOKEN_LENGTH_MAX: Final = 1200
 CAMPAIGN_BYTES_MAX: Final = 128
 """With the longest address and scope a token stays below 800 characters, and a header line with it below 998."""
@@ -49,6 +56,23 @@ class UndoToken:
 
     events: tuple[int, ...]
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MailToken:
+    """What a local part says: its kind, the numbers of campaign and scope, the day, and whose it is."""
+
+    kind: str
+    campaign: int
+    scope: int
+    minted: date
+    fingerprint: bytes
+
+    def is_current(self, today: date) -> bool:
+        """Whether it still counts on a day: a return path made by a wrong clock, or long ago, does not."""
+        if self.kind == "u":
+            return True
+        return -timedelta(days=1) <= today - self.minted <= timedelta(days=BOUNCE_TOKEN_DAYS)
 
 
 def write_link_token(ring: Keyring, token: LinkToken) -> str:
@@ -103,8 +127,43 @@ def write_mail_token(ring: Keyring, kind: str, numbers: Sequence[int], fingerpri
     campaign, scope, day = numbers
     key = ring.active_sealing_key
     body = kind.encode() + bytes((key.id,)) + campaign.to_bytes(4) + scope.to_bytes(2) + day.to_bytes(2) + fingerprint
-    mac = blake2s(body, key=_mail_key(key.secret), digest_size=8).digest()
+    mac = blake2s(body, key=_mail_key(key.secret), digest_size=_MAC_BYTES).digest()
     return b32encode(body + mac).decode().lower().rstrip("=")
+
+
+def read_mail_token(ring: Keyring, text: str) -> MailToken:
+    """Read a token of a local part, in any mixture of cases. Raises `BrokenToken` or `KeyNotAtHand`.
+
+    Whether its day is past is the caller's question (`MailToken.is_current`).
+    """
+    raw = _decode_mail_token(text)
+    body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+    secret = ring.get_sealing_key(body[1]).secret
+    if not compare_digest(blake2s(body, key=_mail_key(secret), digest_size=_MAC_BYTES).digest(), mac):
+        raise BrokenToken
+    campaign, scope = int.from_bytes(body[2:6]), int.from_bytes(body[6:8])
+    return MailToken(chr(body[0]), campaign, scope, _read_day(body[8:10]), body[10:])
+
+
+def find_mail_token_kind(text: str) -> str | None:
+    """The kind that a text in the form of a mail token names, its seal not looked at; None for any other text."""
+    try:
+        return chr(_decode_mail_token(text)[0])
+    except BrokenToken:
+        return None
+
+
+def _decode_mail_token(text: str) -> bytes:
+    if len(text) != MAIL_TOKEN_LENGTH or not text.isascii():
+        raise BrokenToken
+    try:
+        raw = b32decode(text.upper() + "=")
+    except Base64Error as error:
+        raise BrokenToken from error
+    # The last character has a spare bit; one token has one spelling.
+    if b32encode(raw).decode().rstrip("=") != text.upper() or chr(raw[0]) not in MAIL_TOKEN_KINDS:
+        raise BrokenToken
+    return raw
 
 
 def day_number(day: date) -> int:
