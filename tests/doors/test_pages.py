@@ -90,6 +90,15 @@ async def test_us02_the_answer_offers_to_stop_everything(door: Door):
     assert await door.verdict("atelier", Purpose.GIFT) == "suppress"
 
 
+async def test_the_answer_offers_the_other_topics_and_takes_them_off(door: Door):
+    answer = await door.post(f"/u/{door.token()}", PAGE)
+    keys = re.search(r'name="on" value="([^"]+)"', answer.text)[1]
+    assert keys.split() == ["email:maison/events", "email:atelier"]
+    saved = await door.post(f"/p/{door.token()}", {"on": keys, "off": "", "email:atelier": "on", "choice": "save"})
+    assert heading_of(saved) == "Your choice is kept."
+    assert [await door.verdict(scope) for scope in ("maison/events", "atelier")] == ["suppress", "deliver"]
+
+
 async def test_sec10_undo_works_once_and_adds_to_the_history(door: Door):
     undo = {"undo": undo_token_in(await door.post(f"/u/{door.token()}", PAGE))}
     first = await door.post(f"/u/{door.token()}/undo", undo)

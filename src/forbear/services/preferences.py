@@ -23,6 +23,7 @@ from forbear.domain.suppression import (
     RuleSet,
     Source,
     decide,
+    lies_within,
 )
 from forbear.domain.tokens import LinkToken, UndoToken, write_undo_token
 from forbear.language import ENGLISH
@@ -171,6 +172,19 @@ async def view_preferences(
 ) -> Preferences:
     """What may be sent to the holder of a link. Raises `BrokenToken`, `KeyNotAtHand` or `ListUnavailable`."""
     return await _show(context, await _open(context, token, accepted), is_signalled=is_signalled)
+
+
+async def list_rest(context: Context, token: str, *, accepted: str = ENGLISH) -> tuple[Box, ...]:
+    """What else the link's address may be sent by e-mail, apart from what the link itself leaves."""
+    holder = await _open(context, token, accepted)
+    address, *_ = (await _show(context, holder)).reaches
+    left = holder.link.scope
+    return tuple(
+        box
+        for brand in address.brands
+        for box in brand.boxes
+        if box.is_on and not lies_within(box.key.partition(":")[2], left)
+    )
 
 
 async def choose(

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from forbear.domain.errors import BrokenToken, NothingToUndo
 from forbear.domain.suppression import Source
 from forbear.services import unsubscribe
-from forbear.services.unsubscribe import Choice, OptOut
+from forbear.services.unsubscribe import Choice
 from forbear.web import confirmations, looks, preferences, subscriptions, typed
 from forbear.web.clicks import Body, read_click
 from forbear.web.framing import UNSUBSCRIBE, add_page, for_people, has_signal, refuse_method, token_of
@@ -65,6 +65,8 @@ async def unsubscribe_now(request: web.Request) -> web.Response:
     if click.body is Body.MISSING:
         _log.info("body_missing", route=UNSUBSCRIBE)
     source = Source.PAGE if click.body is Body.PAGE else Source.ONE_CLICK
+    # Read first, like all that the answer shows: once the opt-out is committed, nothing may fail that would hide it.
+    rest = await preferences.list_rest(request) if source is Source.PAGE else ()
     done = await unsubscribe.opt_out(
         request.app[CONTEXT],
         token_of(request),
@@ -74,7 +76,9 @@ async def unsubscribe_now(request: web.Request) -> web.Response:
         accepted=accepted_language(request),
     )
     OPT_OUTS.labels(source.value).inc()
-    return render_text(ONE_CLICK_ANSWER) if source is Source.ONE_CLICK else show_opt_out(request, done)
+    return (
+        render_text(ONE_CLICK_ANSWER) if source is Source.ONE_CLICK else preferences.show_opt_out(request, done, rest)
+    )
 
 
 async def undo_opt_out(request: web.Request) -> web.Response:
@@ -87,11 +91,6 @@ async def undo_opt_out(request: web.Request) -> web.Response:
     except (NothingToUndo, BrokenToken):
         return render_page(request, "nothing_to_undo.html", status=HTTPStatus.CONFLICT, token=token, view=view)
     return render_page(request, "undone.html", token=token, view=undone.view, undone=undone)
-
-
-def show_opt_out(request: web.Request, done: OptOut) -> web.Response:
-    """Say what an opt-out did, and offer to take it back or to stop more."""
-    return render_page(request, "opted_out.html", token=token_of(request), view=done.view, done=done)
 
 
 async def send_asset(request: web.Request) -> web.Response:

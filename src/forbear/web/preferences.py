@@ -9,8 +9,8 @@ from aiohttp import hdrs, web
 from forbear.domain.errors import InvalidAddress
 from forbear.domain.suppression import Source
 from forbear.services import preferences, unsubscribe
-from forbear.services.preferences import Given
-from forbear.services.unsubscribe import Choice
+from forbear.services.preferences import Box, Given
+from forbear.services.unsubscribe import Choice, OptOut
 from forbear.web.clicks import Body, Click, note_origin, read_click
 from forbear.web.framing import PREFERENCES, add_page, has_signal, token_of
 from forbear.web.keys import CONTEXT
@@ -51,6 +51,17 @@ async def honour_signal(request: web.Request) -> None:
         await preferences.honour_signal(request.app[CONTEXT], token_of(request), evidence=evidence)
 
 
+async def list_rest(request: web.Request) -> tuple[Box, ...]:
+    """What else may be sent to the link's holder."""
+    context, accepted = request.app[CONTEXT], accepted_language(request)
+    return await preferences.list_rest(context, token_of(request), accepted=accepted)
+
+
+def show_opt_out(request: web.Request, done: OptOut, rest: tuple[Box, ...] = ()) -> web.Response:
+    """Say what an opt-out did, and offer to take it back or to stop more: other topics, everything."""
+    return render_page(request, "opted_out.html", token=token_of(request), view=done.view, done=done, rest=rest)
+
+
 async def _opt_out(request: web.Request, choice: Choice, click: Click) -> web.Response:
     done = await unsubscribe.opt_out(
         request.app[CONTEXT],
@@ -61,7 +72,7 @@ async def _opt_out(request: web.Request, choice: Choice, click: Click) -> web.Re
         accepted=accepted_language(request),
     )
     OPT_OUTS.labels(Source.PREFERENCES.value).inc()
-    return render_page(request, "opted_out.html", token=token_of(request), view=done.view, done=done)
+    return show_opt_out(request, done)
 
 
 async def _stop_rest(request: web.Request, click: Click) -> web.Response:
