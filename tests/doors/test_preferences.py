@@ -111,6 +111,29 @@ async def test_a_confirmation_works_once_and_says_so(door: Door, server):
     assert await door.verdict("maison/events") == "suppress"
 
 
+async def test_an_answer_from_a_bounced_address_lifts_its_bounce(door: Door, server):
+    await assert_entry(door, Reason.HARD_BOUNCE, source=Source.BOUNCE)
+    page = await door.get(f"/p/{door.token()}")
+    assert "At present we send nothing there." in page.text
+    await save(door, on=[LETTER])
+    path, _ = await take_link(door.context, server, ADDRESS)
+    assert await door.verdict(purpose=Purpose.TRANSACTIONAL) == "suppress"
+    await door.post(path)
+    assert [await door.verdict(purpose=each) for each in (Purpose.TRANSACTIONAL, Purpose.MARKETING)] == ["deliver"] * 2
+
+
+async def test_sec01_a_link_confirms_nothing_and_a_confirmation_is_no_link(door: Door, server):
+    await assert_entry(door, Reason.OBJECTION)
+    await save(door, on=[EVENTS])
+    path, _ = await take_link(door.context, server, ADDRESS)
+    before = await door.photograph()
+    token = path.removeprefix("/c/")
+    answers = [await door.post(f"/c/{door.token()}"), await door.post(f"/p/{token}", {"choice": "everything"})]
+    answers += [await door.get(f"/{letter}/{token}") for letter in "up"]
+    assert {answer.status for answer in answers} == {404}
+    assert await door.photograph() == before
+
+
 async def test_p10_looking_at_a_confirmation_changes_nothing(door: Door, server):
     await assert_entry(door, Reason.OBJECTION)
     await save(door, on=[EVENTS])
