@@ -69,7 +69,15 @@ async def test_a_hundred_thousand_verdicts_are_the_oracles_and_kept_rows_come_ou
 
 
 @pytest.mark.parametrize(
-    ("purpose", "scope"), [("marketing", "*"), ("transactional", "*"), ("sharing", "maison"), ("gift", "atelier")]
+    ("purpose", "scope"),
+    [
+        ("marketing", "*"),
+        ("transactional", "*"),
+        ("sharing", "maison"),
+        ("gift", "atelier"),
+        ("friend", "maison/events"),
+        ("notice", "*"),
+    ],
 )
 async def test_verdicts_for_every_kind_of_send_are_the_oracles(mixed, purpose, scope):
     answer, expected = await ask_both(mixed, purpose, scope, FEWER)
