@@ -111,6 +111,10 @@ JOIN found ON found.first_place = given.first_place
 JOIN event ON event.entry_id = found.id
 ORDER BY given.place;
 
+-- name: limit_lock_waits
+-- Give up, within this transaction, on a lock that somebody else holds for longer than this.
+SELECT set_config('lock_timeout', $1::text, true) AS answer;
+
 -- name: find_rules
 -- What stands about these fingerprints on a channel: match and domain forms in $1, wide forms in $2. The first row holds no rule but a moment before the snapshot, or none on a standby.
 SELECT NULL::bigint AS id, NULL::bytea AS key, NULL::text AS reason, NULL::text AS scope,

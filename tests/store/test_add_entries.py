@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from forbear.domain.address import parse_intake
+from forbear.domain.errors import Busy
 from forbear.domain.suppression import Channel, Reason, Source
 from forbear.services import decision, suppression
 from forbear.services.decision import Question
@@ -315,3 +316,29 @@ async def test_a_grant_says_nothing_about_another_address(context):
     await add(context, say())
     await add_grant(context, address="bob@gmail.com")
     assert await is_refused(context)
+
+
+async def test_an_entry_that_somebody_has_locked_holds_up_nobody_elses_click(context):
+    (known,) = await assert_entries(context, [say("locked@example.com")], actor="test")
+    async with context.database.transaction() as connection:
+        await connection.execute("SELECT FROM entries WHERE id = $1 FOR UPDATE", known.entry_id)
+        late = asyncio.create_task(assert_entries(context, [say("locked@example.com")], actor="test"))
+        others = [assert_entries(context, [say(f"person{number}@example.com")], actor="test") for number in range(20)]
+        assert all(line.is_new for (line,) in await asyncio.gather(*others))
+        assert not late.done()
+    (line,) = await late
+    assert (line.entry_id, line.is_new) == (known.entry_id, False)
+
+
+async def test_of_two_writers_in_each_others_way_one_is_told_to_try_again(context):
+    entries = await assert_entries(context, [say("one@example.com"), say("two@example.com")], actor="test")
+    have_locked = asyncio.Barrier(2)
+
+    async def lock_both(first, second):
+        async with context.database.transaction() as connection:
+            await connection.execute("SELECT FROM entries WHERE id = $1 FOR UPDATE", first.entry_id)
+            await have_locked.wait()
+            await connection.execute("SELECT FROM entries WHERE id = $1 FOR UPDATE", second.entry_id)
+
+    ended = await asyncio.gather(lock_both(*entries), lock_both(*reversed(entries)), return_exceptions=True)
+    assert sorted(type(error) for error in ended if error) == [Busy]

@@ -29,8 +29,8 @@ class Desk:
             raise ListUnavailable
         return [str(number) for number in numbers]
 
-    def ask(self, number: int, key: object = None) -> asyncio.Task[str]:
-        return asyncio.create_task(self.gathering.join(number, key or number, self.serve))
+    def ask(self, number: int, *, key: object = None, group: object = None) -> asyncio.Task[str]:
+        return asyncio.create_task(self.gathering.join(number, self.serve, group=group, key=key or number))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def test_who_comes_just_as_all_turns_end_is_served(desk):
 
     async def come_at_the_end() -> str:
         await desk.may_go_on.wait()
-        return await desk.gathering.join(9, 9, desk.serve)
+        return await desk.gathering.join(9, desk.serve, group=None, key=9)
 
     late = asyncio.create_task(come_at_the_end())
     await asyncio.sleep(0)
@@ -80,6 +80,16 @@ async def test_equal_keys_are_never_served_in_one_turn(desk):
     assert await asyncio.gather(*rest) == ["2", "3"]
     await asyncio.gather(*first)
     assert desk.turns[TURNS_MAX:] == [[2], [3]]
+
+
+async def test_a_turn_is_of_one_group(desk):
+    first = await keep_busy(desk)
+    rest = [desk.ask(number, group=group) for number, group in ((2, "a"), (3, "b"), (4, "a"))]
+    await asyncio.sleep(0)
+    desk.may_go_on.set()
+    assert await asyncio.gather(*rest) == ["2", "3", "4"]
+    await asyncio.gather(*first)
+    assert desk.turns[TURNS_MAX:] == [[2, 4], [3]]
 
 
 async def test_a_turn_has_an_end(desk):

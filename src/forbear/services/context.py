@@ -91,5 +91,5 @@ class Context:
     options: Options
     standings: Standings
     scope_book: ScopeBook = field(default_factory=ScopeBook)
-    single_writes: Gathering[tuple[EntryDraft, str], Written] = field(default_factory=Gathering)
+    single_writes: Gathering[EntryDraft, Written] = field(default_factory=Gathering)
     """Entries that are asserted one by one, such as those of clicks."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from forbear.domain.errors import ForbearError, TryAgain
+from forbear.domain.errors import ForbearError, ListUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,6 +24,7 @@ TURNS_MAX: Final = 4
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked(Generic[T, R]):
     item: T
+    group: Hashable
     key: Hashable
     answer: asyncio.Future[R]
 
@@ -35,13 +36,16 @@ class Gathering(Generic[T, R]):
     _waiting: list[_Asked[T, R]] = field(default_factory=list)
     _servers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def join(self, item: T, key: Hashable, serve: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> R:
+    async def join(
+        self, item: T, serve: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, group: Hashable, key: Hashable
+    ) -> R:
         """Have `serve` called with this item and others, and give back its answer for this one.
 
-        Of items with the same key no two are served in one turn. Where a turn fails by the fault of some item, each is
-        served by itself, and only that one fails. An item is served even when whoever asked has gone.
+        A turn is of one group, and of items with the same key no two are in it. Where a turn fails by the fault of
+        some item, each is served by itself, and only that one fails. An item is served even when whoever asked has
+        gone.
         """
-        asked: _Asked[T, R] = _Asked(item, key, asyncio.get_running_loop().create_future())
+        asked: _Asked[T, R] = _Asked(item, group, key, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         # One that has just ended is still in the set for a moment, and serves nobody any more.
         if sum(not server.done() for server in self._servers) < TURNS_MAX:
@@ -69,9 +73,10 @@ class Gathering(Generic[T, R]):
 
     def _take_turn(self) -> list[_Asked[T, R]]:
         turn: dict[Hashable, _Asked[T, R]] = {}
-        later = []
+        later: list[_Asked[T, R]] = []
+        group = self._waiting[0].group
         for asked in self._waiting:
-            if len(turn) < TOGETHER_MAX and asked.key not in turn:
+            if len(turn) < TOGETHER_MAX and asked.group == group and asked.key not in turn:
                 turn[asked.key] = asked
             else:
                 later.append(asked)
@@ -83,9 +88,8 @@ async def _serve(turn: Sequence[_Asked[T, R]], serve: Callable[[Sequence[T]], Aw
     try:
         answers = await serve([asked.item for asked in turn])
     except Exception as error:  # noqa: BLE001 - whoever waits must learn of it
-        if len(turn) > 1 and not isinstance(error, TryAgain):
-            for asked in turn:
-                await _serve([asked], serve)
+        if len(turn) > 1 and not isinstance(error, ListUnavailable):
+            await _serve_apart(turn, serve)
             return
         for asked in turn:
             if not asked.answer.done():
@@ -94,3 +98,14 @@ async def _serve(turn: Sequence[_Asked[T, R]], serve: Callable[[Sequence[T]], Aw
     for asked, answer in zip(turn, answers, strict=True):
         if not asked.answer.done():
             asked.answer.set_result(answer)
+
+
+async def _serve_apart(turn: Sequence[_Asked[T, R]], serve: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
+    """Serve each by itself, a few at once, so that one who has to wait does not hold up the others."""
+    places = asyncio.Semaphore(TURNS_MAX)
+
+    async def serve_one(asked: _Asked[T, R]) -> None:
+        async with places:
+            await _serve([asked], serve)
+
+    await asyncio.gather(*(serve_one(asked) for asked in turn))

@@ -27,6 +27,8 @@ from forbear.store import suppression as suppression_store
 from forbear.store.suppression import EntryDraft, EntryFilter, EntryRow, Written
 
 _ATTEMPTS: Final = 5
+_TURN_LOCK_WAIT: Final = timedelta(milliseconds=200)
+"""How long clicks that are written together wait for an entry that an import or an undo has locked."""
 _THREAD_FROM: Final = 200
 """This many and more are fingerprinted and sealed in a thread, so that the event loop stays free."""
 Evidence = Mapping[str, object]
@@ -116,22 +118,21 @@ async def _assert_one(context: Context, assertion: Assertion, actor: str) -> Ass
     draft = make_draft(context, assertion)
     key = draft.fingerprint, draft.channel, draft.scope, draft.reason
 
-    async def write(gathered: Sequence[tuple[EntryDraft, str]]) -> Sequence[Written]:
-        return await _write_gathered(context, gathered)
+    async def write(drafts: Sequence[EntryDraft]) -> Sequence[Written]:
+        return await _write_turn(context, drafts, actor)
 
-    written = await context.single_writes.join((draft, actor), key, write)
+    written = await context.single_writes.join(draft, write, group=actor, key=key)
     return Asserted(written.entry_id, written.event_id, written.is_new)
 
 
-async def _write_gathered(context: Context, gathered: Sequence[tuple[EntryDraft, str]]) -> Sequence[Written]:
-    """Write drafts; those of one actor are committed together."""
-    written: dict[int, Written] = {}
-    async with context.database.connection() as connection:
-        for actor in sorted({actor for _, actor in gathered}):
-            places = [place for place, (_, own) in enumerate(gathered) if own == actor]
-            lines = await _write_all(connection, [gathered[place][0] for place in places], actor=actor)
-            written.update(zip(places, lines, strict=True))
-    return [written[place] for place in range(len(gathered))]
+async def _write_turn(context: Context, drafts: Sequence[EntryDraft], actor: str) -> Sequence[Written]:
+    """Write drafts, all or none of them; several at once wait for nobody who has locked one of their entries."""
+    if len(drafts) == 1:
+        async with context.database.connection() as connection:
+            return await _write_all(connection, drafts, actor=actor)
+    async with context.database.transaction() as connection:
+        await suppression_store.limit_lock_waits(connection, _TURN_LOCK_WAIT)
+        return await _write_all(connection, drafts, actor=actor)
 
 
 async def lift(context: Context, entry_id: int, *, actor: str, why: str, within: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import asyncpg
 import structlog
 
-from forbear.domain.errors import InvalidInput, ListUnavailable, Misconfigured
+from forbear.domain.errors import Busy, InvalidInput, ListUnavailable, Misconfigured
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 
@@ -25,11 +25,11 @@ _UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.PostgresSystemError,
-    asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,  # the driver's word for a server that died in the middle of an answer
 )
+_BUSY = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)
 CONNECT_TIMEOUT_SECONDS = 5
 POSTGRES_VERSION_MIN = 150_000
 
@@ -121,6 +121,8 @@ class _translated_errors:  # noqa: N801 - reads as the context manager it is
         ):
             _log.warning("value_refused", error=type(error).__name__)
             raise InvalidInput("a value cannot be stored: out of range, or with NUL or broken characters") from error
+        if isinstance(error, _BUSY):
+            raise Busy("others are writing the same rows at this moment") from error
         if isinstance(error, _UNAVAILABLE):
             _log.warning("list_unavailable", error=type(error).__name__)
             raise ListUnavailable from error

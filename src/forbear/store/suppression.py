@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from forbear.domain.contact_point import FORM_VERSIONS
 from forbear.domain.errors import ListUnavailable
@@ -160,6 +160,11 @@ async def add_entries(
     )
     rows = await connection.fetch(_SQL["add_entries"], *(list(column) for column in columns), batch_id, actor)
     return [Written(row["place"] - 1, row["entry_id"], row["event_id"], row["is_new"]) for row in rows]
+
+
+async def limit_lock_waits(connection: Connection, longest: timedelta) -> None:
+    """Within this transaction, raise `Busy` where somebody holds a lock for longer."""
+    await connection.fetchval(_SQL["limit_lock_waits"], f"{round(longest.total_seconds() * 1000)}ms")
 
 
 async def find_rules(
