@@ -11,6 +11,7 @@ from forbear.cli import (
     administration,
     contacts,
     decisions,
+    feedback,
     intake,
     lists,
     messages,
@@ -27,5 +28,17 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for group in (service, decisions, suppressions, intake, lists, messages, scopes, parties, contacts, administration):
+for group in (
+    service,
+    decisions,
+    suppressions,
+    intake,
+    lists,
+    messages,
+    scopes,
+    parties,
+    contacts,
+    feedback,
+    administration,
+):
     group.register(app)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from forbear.cli.running import (
     read_addresses,
     run_with_context,
 )
+from forbear.cli.waiting import Standard, wait_outside
 from forbear.domain.contact_point import parse_contact_point
 from forbear.domain.errors import InvalidInput
 from forbear.index.list_file import ListFile
@@ -171,9 +171,9 @@ def choose_format(given: str | None, file: Path, *outputs: Path | None) -> ListF
 def _open_files(file: Path, out: Path, refused: Path | None) -> Iterator[_Files]:
     with ExitStack() as stack:
         is_stdin = str(file) == "-"
-        source = sys.stdin.buffer if is_stdin else stack.enter_context(file.open("rb"))
+        source = Standard(0) if is_stdin else stack.enter_context(file.open("rb"))
         size = None if is_stdin else os.fstat(source.fileno()).st_size
-        kept = sys.stdout.buffer if str(out) == "-" else stack.enter_context(write_aside(out))
+        kept = Standard(1) if str(out) == "-" else stack.enter_context(write_aside(out))
         other = None if refused is None else stack.enter_context(write_aside(refused))
         yield _Files(source, size, kept, other)
 
@@ -194,16 +194,19 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
 
 async def _read_file(source: IO[bytes], progress: Progress) -> AsyncIterator[bytes]:
     task = progress.task_ids[0]
-    while chunk := source.read(BATCH_BYTES):
+    while chunk := await wait_outside(source.read, BATCH_BYTES):
         yield chunk
         progress.advance(task, len(chunk))
 
 
 def _writer(files: _Files):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a closure of the Sink type
-    async def write(written: Output) -> None:
+    def write_both(written: Output) -> None:
         files.kept.write(written.rows)
         if files.refused is not None:
             files.refused.write(written.refused)
+
+    async def write(written: Output) -> None:
+        await wait_outside(write_both, written)
 
     return write
 
