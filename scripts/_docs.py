@@ -19,6 +19,8 @@ from forbear.cli import app
 from forbear.config import SECRETS, Settings, name_variable
 from forbear.domain.party import Party, PartyKind
 from forbear.domain.suppression import EVERYTHING, Entry, Grant, Outcome, Purpose, Reason, Source, decide, is_wide
+from forbear.feedback.events import Effect
+from forbear.feedback.rules import OTHER_STATUSES, RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 _MADE = "Made by `scripts/docs` from {source}; change it there."
@@ -253,10 +255,34 @@ def _show_help(text: str) -> str:
     return re.sub(r"\s*\[required\]$", " Required.", text).strip()
 
 
+def write_feedback_rules() -> str:
+    """docs/feedback-rules.md."""
+    head = f"""\
+# Why deliveries fail
+
+{_MADE.format(source="`src/forbear/feedback/rules.py`")}
+
+What a server's answer means, and what follows ([how answers are read](feedback.md#bounces)). The first rule that fits
+wins. A rule fits by its phrases, which stand in that file; its codes count where no phrase of any rule fits.
+
+| cause | effect | is about | codes |
+| --- | --- | --- | --- |
+"""
+    rows = [(rule.cause, rule.effect, rule.meaning, ", ".join(rule.statuses)) for rule in RULES]
+    rows += [
+        (cause, effect, f"any other code of class {number}", "") for number, (cause, effect) in OTHER_STATUSES.items()
+    ]
+    rows.append(("incomplete", Effect.NONE, "a report that lacks what RFC 3464 requires", ""))
+    return head + "".join(
+        f"| `{cause}` | `{effect}` | {meaning} | {codes} |\n" for cause, effect, meaning, codes in rows
+    )
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": write_configuration,
     "docs/decision-table.md": write_decision_table,
     "docs/command-line.md": write_command_line,
+    "docs/feedback-rules.md": write_feedback_rules,
     ".env.example": write_environment,
 }
 
