@@ -7,11 +7,12 @@ import pytest
 from forbear.domain.address import parse_address
 from forbear.domain.suppression import Channel, Purpose, Reason, Source
 from forbear.services import suppression
+from forbear.services.confirmations import CHANGES_MAX
 from forbear.services.scopes import add_scope
 from forbear.services.suppression import Assertion
 from tests.doors.recipients import ADDRESS, Door, open_door
 from tests.mail_server import running_mail_server
-from tests.people import PHONE, SALON, WATCHES, add_parties, add_person, find_verdict, take_link
+from tests.people import PHONE, SALON, WATCHES, add_parties, add_person, deliver_all, find_verdict, take_link
 
 LETTER, EVENTS = "email:maison/newsletter", "email:maison/events"
 GPC = {"Sec-GPC": "1"}
@@ -230,6 +231,37 @@ async def test_a_new_address_is_asked_and_takes_the_opt_outs_along(door: Door, s
     await door.post(path)
     assert await find_verdict(door.context, given=new) == "unsubscribe"
     assert await door.verdict() == "suppress"
+
+
+async def test_who_has_a_link_cannot_have_any_number_of_strangers_written_to(door: Door, server):
+    answers = [await save(door, new_email=f"stranger{number}@example.org") for number in range(CHANGES_MAX + 1)]
+    assert ["We have sent a message to" in answer.text for answer in answers] == [True] * CHANGES_MAX + [False]
+    assert "so we have not sent another" in answers[-1].text
+    await deliver_all(door.context, server)
+    assert len(server.received) == CHANGES_MAX
+
+
+async def test_p11_a_message_that_was_held_back_is_not_called_sent(door: Door, server):
+    await add_scope(door.context, "maison/events", {"en": "Events"})
+    await save(door, off=[LETTER, EVENTS])
+    assert "We have sent a message to" in (await save(door, on=[LETTER])).text
+    answer = await save(door, on=[EVENTS])
+    assert "so we have not sent another" in answer.text
+    assert "We have sent a message to" not in answer.text
+    assert "neither taken anything off" not in answer.text
+    await deliver_all(door.context, server)
+    assert len(server.received) == 1
+
+
+async def test_a_house_with_many_topics_can_be_left_one_by_one(door: Door):
+    await add_person(door.context, language=None)
+    names = [f"maison/a-topic-with-a-rather-long-name-{number}" for number in range(400)]
+    async with door.context.database.connection() as connection:
+        await connection.execute("INSERT INTO scopes (name) SELECT unnest($1::text[])", names)
+    await add_scope(door.context, "maison/events", {"en": "Events"})  # has the scopes read anew
+    assert "Your choice is kept." in (await save(door, off=[f"email:{names[-1]}"])).text
+    assert await door.verdict(names[-1]) == "suppress"
+    assert await door.verdict(names[0]) == "deliver"
 
 
 @pytest.mark.parametrize("text", ["camille", "a@b@c", "@example.com", "x" * 5000])

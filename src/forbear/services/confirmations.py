@@ -38,6 +38,8 @@ from forbear.store.suppression import EntryState
 ACTOR: Final = "recipient"
 WORDING_VERSION: Final = "confirmation-1"
 """The version of what our own confirmations say; whoever changes those sentences' meaning changes it."""
+CHANGES_MAX: Final = 3
+"""How many new addresses one address may name within a window; each of them gets a message."""
 _MESSAGES: Final = {
     ConfirmationKind.SUBSCRIBE: MessageKind.CONFIRM_SUBSCRIPTION,
     ConfirmationKind.RETURN: MessageKind.CONFIRM_RETURN,
@@ -103,8 +105,8 @@ class Asked:
     """Only once it was confirmed by this very answer."""
 
 
-async def request_confirmation(context: Context, asked: Confirmation) -> None:
-    """Send an address what it is to confirm; once per address and kind in a window, and nothing more is said.
+async def request_confirmation(context: Context, asked: Confirmation) -> bool:
+    """Send an address what it is to confirm, once per address and kind in a window; whether a message goes out.
 
     The same statements run whoever it is. Raises `UnknownScope` or `InvalidInput`.
     """
@@ -116,8 +118,10 @@ async def request_confirmation(context: Context, asked: Confirmation) -> None:
     sealed = context.keyring.seal(Use.CONFIRMATION, _pack(asked), confirmation_id.bytes)
     limit = Limit(f"confirmation_{asked.kind}", 1, options.confirmation_window)
     async with context.database.transaction() as connection:
+        if asked.old_address is not None and not await _may_change(context, connection, asked.old_address):
+            return False
         if not await limits.count_within(context, connection, limit, key.hex()):
-            return
+            return False
         await confirmation_store.add_confirmation(
             connection,
             confirmation_id,
@@ -127,6 +131,14 @@ async def request_confirmation(context: Context, asked: Confirmation) -> None:
             lifetime=options.confirmation_lifetime,
         )
         await queue_message(context, connection, message)
+    return True
+
+
+async def _may_change(context: Context, connection: Connection, old: Address) -> bool:
+    """Whether a link may have one more new address written to: whoever has it could name strangers for ever."""
+    limit = Limit("address_changes", CHANGES_MAX, context.options.mail.confirmation_window)
+    key = suppression.fingerprint_keys(context, old).match
+    return await limits.count_within(context, connection, limit, key.hex())
 
 
 async def view_confirmation(context: Context, token: str) -> Asked:

@@ -7,7 +7,7 @@ proof of the address, so a link switches off at once; whatever it would switch o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from forbear.domain.address import Address, mask_address, parse_address
@@ -142,12 +142,16 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a form did: what is off now, and what waits for a confirmation. The new address is masked."""
+    """What a form did: what is off now, and what waits for a confirmation. The new address is masked.
+
+    `is_held_back` says that something was not asked, as a message went out not long ago.
+    """
 
     view: LinkView
     stopped: tuple[Box, ...]
     wished: tuple[Box, ...]
     new_address: str | None = None
+    is_held_back: bool = False
     undo_token: str | None = None
 
     @property
@@ -203,13 +207,14 @@ async def choose(
     events = tuple(line.event_id for line in done if line.is_new)
     until = context.now() + context.options.undo_window
     wished = [box for box in page.boxes if box.key in given.wanted and box.can_return]
-    if wished or new_address is not None:
-        await _ask(context, holder, wished, new_address, evidence)
+    is_asked = bool(wished) and await _ask_back(context, holder, wished, evidence)
+    is_written_to = new_address is not None and await _ask_change(context, holder, new_address, evidence)
     return Chosen(
         holder.view,
         stopped=tuple(box for box in page.boxes if box.key in given.stopped),
-        wished=tuple(wished),
-        new_address=None if new_address is None else mask_address(new_address.raw),
+        wished=tuple(wished) if is_asked else (),
+        new_address=mask_address(new_address.raw) if new_address is not None and is_written_to else None,
+        is_held_back=(bool(wished), new_address is not None) != (is_asked, is_written_to),
         undo_token=write_undo_token(context.keyring, UndoToken(events, until), holder.link.address) if events else None,
     )
 
@@ -325,26 +330,25 @@ def _draft_stop(context: Context, holder: Holder, key: str, evidence: Mapping[st
             yield _draft(context, holder, (point, Reason.UNSUBSCRIBE, scope), evidence)
 
 
-async def _ask(
-    context: Context,
-    holder: Holder,
-    wished: Sequence[Box],
-    new_address: Address | None,
-    evidence: Mapping[str, object],
-) -> None:
-    """Send what is to be confirmed: to the address itself for what it wants, to the new one for a change."""
+async def _ask_back(context: Context, holder: Holder, wished: Sequence[Box], evidence: Mapping[str, object]) -> bool:
+    """Ask the address itself for what it wants; whether a message goes out."""
+    opt_ins = tuple(opt_in for box in wished for opt_in in _list_opt_ins(holder, box.key))
+    asked = await _make_question(context, holder, ConfirmationKind.RETURN, holder.address, evidence)
+    return await request_confirmation(context, replace(asked, opt_ins=opt_ins))
+
+
+async def _ask_change(context: Context, holder: Holder, new_address: Address, evidence: Mapping[str, object]) -> bool:
+    """Ask the new address for a change; whether a message goes out."""
+    asked = await _make_question(context, holder, ConfirmationKind.CHANGE_EMAIL, new_address, evidence)
+    return await request_confirmation(context, replace(asked, old_address=holder.address))
+
+
+async def _make_question(
+    context: Context, holder: Holder, kind: ConfirmationKind, address: Address, evidence: Mapping[str, object]
+) -> Confirmation:
     proof = {**evidence, **link_proof(holder.link)}
-    brand = await _find_asking_scope(context, holder)
-    language = holder.view.language
-    if wished:
-        opt_ins = tuple(opt_in for box in wished for opt_in in _list_opt_ins(holder, box.key))
-        asked = Confirmation(ConfirmationKind.RETURN, holder.address, language, brand, opt_ins=opt_ins, evidence=proof)
-        await request_confirmation(context, asked)
-    if new_address is not None:
-        asked = Confirmation(
-            ConfirmationKind.CHANGE_EMAIL, new_address, language, brand, old_address=holder.address, evidence=proof
-        )
-        await request_confirmation(context, asked)
+    scope = await _find_asking_scope(context, holder)
+    return Confirmation(kind, address, holder.view.language, scope, evidence=proof)
 
 
 def _list_opt_ins(holder: Holder, key: str) -> list[OptIn]:

@@ -23,12 +23,12 @@ from aiohttp import hdrs, web
 from forbear.domain.tokens import ONE_CLICK
 from forbear.web.keys import OPTIONS
 
-BODY_BYTES_MAX: Final = 64 * 1024
-"""Largest body that is looked at; that of RFC 8058 has few bytes, that of a preference centre some for each topic."""
+BODY_BYTES_MAX: Final = 256 * 1024
+"""Largest body that is looked at; that of RFC 8058 has few bytes, that of a preference centre 120 a box."""
 BODY_SECONDS_MAX: Final = 10.0
 """How long a body may take; somebody who sends half of one must not hold the request open."""
 USER_AGENT_LENGTH_MAX: Final = 300
-_FIELDS_MAX: Final = 1000
+_FIELDS_MAX: Final = 4000
 _FORWARDED_FOR: Final = "X-Forwarded-For"
 _log = structlog.get_logger()
 
