@@ -2,8 +2,10 @@
 
 import itertools
 
+import orjson
 import pytest
 
+from forbear.domain.keys import Use
 from tests.commands import run_command
 from tests.doors.callers import Client, assert_problem, fresh
 
@@ -168,6 +170,20 @@ async def test_a_receipt_waits_for_whoever_gave_an_address(client: Client):
     assert await count() == before
     await take(client, {"email": fresh()}, language="fr")
     assert await count() == before + 1
+
+
+async def test_a_receipt_speaks_the_language_of_the_contact_unless_another_is_named(client: Client):
+    spoken = []
+    for named in ({}, {"language": "de"}):
+        mail = fresh()
+        await put(client, mail.partition("@")[0], email=[mail], language="ja")
+        await take(client, {"email": mail}, **named)
+        async with client.context.database.connection() as connection:
+            row = await connection.fetchrow("SELECT mark, sealed FROM outbox ORDER BY id DESC LIMIT 1")
+        spoken.append(
+            orjson.loads(client.context.keyring.open(Use.MESSAGE, row["sealed"], row["mark"].bytes))["language"]
+        )
+    assert spoken == ["ja", "de"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -9,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from forbear.domain.errors import KeyNotAtHand
 from forbear.domain.keys import Key, Keyring, KeyRole
-from forbear.domain.tokens import read_link_token
+from forbear.domain.tokens import read_link_token, write_confirm_token
 from forbear.store.database import open_owner_connection
 from tests.doors.recipients import ADDRESS, CONTACT, FORM, ONE_CLICK, Door, open_door, without_postgresql
 
@@ -96,6 +97,7 @@ async def test_sec08_no_parameter_leads_anywhere(door: Door, target):
 
 
 async def test_p3_nothing_is_called_done_while_postgresql_is_away(door: Door):
+    asked = write_confirm_token(door.context.keyring, uuid4())
     async with without_postgresql(door) as cut_off:
         token = door.token()
         answers = [
@@ -108,6 +110,9 @@ async def test_p3_nothing_is_called_done_while_postgresql_is_away(door: Door):
             await cut_off.get(f"/p/{token}"),
             await cut_off.get(f"/p/{token}", headers={"Sec-GPC": "1"}),
             await cut_off.post(f"/p/{token}", {"choice": "save", "on": "email:atelier", "off": ""}),
+            await cut_off.get(f"/c/{asked}"),
+            await cut_off.post(f"/c/{asked}", PAGE),
+            await cut_off.post(f"/p/{token}", {"choice": "rest"}),
             await cut_off.post("/unsubscribe", {"email": ADDRESS}),
             await cut_off.post("/subscribe", {"email": ADDRESS, "email:atelier": "on"}),
         ]

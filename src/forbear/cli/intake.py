@@ -13,7 +13,7 @@ from forbear.cli.running import AsJson, Data, errors, operator_name, output, run
 from forbear.domain.errors import InvalidInput, NotFound
 from forbear.domain.legal_clock import Jurisdiction, Request
 from forbear.domain.postal_address import PostalFields, read_line
-from forbear.language import ENGLISH, find_language
+from forbear.language import find_language
 from forbear.services import intake
 from forbear.services.context import Context
 from forbear.services.intake import Given, Intake, IntakeView, Match
@@ -49,7 +49,7 @@ def add_request(
     ] = "",
     scope: Annotated[list[str] | None, typer.Option(help="What is to stop, for --request scopes. Repeatable.")] = None,
     note: Annotated[str, typer.Option(help="What else was said.")] = "",
-    language: Annotated[str, typer.Option(help="Of the receipt.")] = ENGLISH,
+    language: Annotated[str, typer.Option(help="Of the receipt. Default: that of the contact, else English.")] = "",
     as_json: AsJson = False,
     clear: Clear = False,
     data: Data = None,
@@ -67,7 +67,7 @@ def add_request(
             given=Given(name, email, phone, region or None, _read_post(post)),
             scopes=tuple(dict.fromkeys(scope or ())),
             note=note,
-            language=find_language(language) or ENGLISH,
+            language=find_language(language),
         )
         return await intake.take_request(context, taken, actor=operator_name())
 

@@ -21,7 +21,7 @@ from forbear.domain.keys import Use
 from forbear.domain.legal_clock import Clock, Jurisdiction, Request, find_clock
 from forbear.domain.postal_address import PostalFields
 from forbear.domain.suppression import EVERYTHING, Channel, Reason, Source
-from forbear.language import ENGLISH, format_date
+from forbear.language import choose_language, format_date
 from forbear.services import contacts, scopes, suppression
 from forbear.services.contact_points import HeldPoint, fingerprint_points, plain_of
 from forbear.services.contacts import Contact, OptOut, make_assertions
@@ -72,7 +72,8 @@ class Intake:
     given: Given
     scopes: tuple[str, ...] = ()
     note: str = ""
-    language: str = ENGLISH
+    language: str | None = None
+    """Of the receipt; None for that of the contact who is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ async def take_request(context: Context, intake: Intake, *, actor: str) -> Intak
         for match in certain:
             await _apply(context, connection, intake_id, draft, match, actor=actor, why="certain")
         await intake_store.close_intake(connection, intake_id)
-        await _queue_receipt(context, connection, intake, due_on)
+        spoken = choose_language(intake.language, *(match.contact.language for match in certain if match.contact))
+        await _queue_receipt(context, connection, intake, due_on, spoken)
     return await get_request(context, intake_id)
 
 
@@ -310,21 +312,21 @@ def _proof(draft: IntakeDraft, intake_id: int) -> dict[str, object]:
     }
 
 
-async def _queue_receipt(context: Context, connection: Connection, intake: Intake, due_on: date) -> None:
+async def _queue_receipt(context: Context, connection: Connection, intake: Intake, due_on: date, language: str) -> None:
     """Tell the person what was recorded, where they gave an address that can be written to. It offers nothing."""
     address = _read_email(intake.given.email)
     if address is None:
         return
     known = await scopes.find_scopes(context)
-    titles = [scopes.title_of(known[name], intake.language) for name in intake.scopes if name in known]
+    titles = [scopes.title_of(known[name], language) for name in intake.scopes if name in known]
     values = {
         "reference": intake.reference.strip(),
-        "day": format_date(intake.received_on, intake.language),
-        "due_day": format_date(due_on, intake.language),
+        "day": format_date(intake.received_on, language),
+        "due_day": format_date(due_on, language),
         "request": intake.request.value,
         "choices": [{"title": title, "channel": ""} for title in titles],
     }
-    await queue_message(context, connection, Message(MessageKind.RECEIPT, address, intake.language, EVERYTHING, values))
+    await queue_message(context, connection, Message(MessageKind.RECEIPT, address, language, EVERYTHING, values))
 
 
 def _read_email(text: str) -> Address | None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from forbear.domain.errors import InvalidInput, NotFound
 from forbear.domain.postal_address import PostalFields
 from forbear.domain.suppression import EVERYTHING, Channel
-from forbear.language import ENGLISH, find_language
+from forbear.language import find_language
 from forbear.services import intake
 from forbear.services.api_keys import Permission, has_permission, require_reach
 from forbear.services.contact_points import HeldPoint
@@ -47,7 +47,7 @@ async def take_request(call: Call, body: IntakeRequest) -> Mapping[str, object]:
         given=_read_given(body.given),
         scopes=tuple(dict.fromkeys(body.scopes)),
         note=body.note,
-        language=find_language(body.language) or ENGLISH,
+        language=find_language(body.language),
     )
     return _show(call, await intake.take_request(call.context, taken, actor=call.key.actor))
 

@@ -38,7 +38,9 @@ class IntakeRequest(Body):
     given: GivenBody
     scopes: list[Scope] = Field(default_factory=list, max_length=100)
     note: str = Field("", max_length=4000)
-    language: str = Field("en", max_length=35, description="Of the receipt, which goes to `email`.")
+    language: str = Field(
+        "", max_length=35, description="Of the receipt, which goes to `email`; else that of the contact, else English."
+    )
 
 
 class ResolveRequest(Body):
