@@ -10,6 +10,7 @@ from benchmarks.common.options import parse_options
 from benchmarks.common.report import print_report
 
 BENCHMARKS = {
+    "bounces": "bounces",
     "check-many": "check_many",
     "check-one": "check_one",
     "effect": "effect",
@@ -35,7 +36,7 @@ def main() -> None:
     # What was started must end with us, so that the block around it gets to run.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     benchmark = import_module(f"benchmarks.{BENCHMARKS[options.name]}")
-    lists = prepare_lists(options)
+    lists = prepare_lists(options) if getattr(benchmark, "NEEDS_LISTS", True) else None
     load_before = os.getloadavg()[0]
     print_report(benchmark.run(options, lists), options, load_before)
 

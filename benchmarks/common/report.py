@@ -45,13 +45,16 @@ class Report:
     notes: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     """Tables of another form, rendered."""
+    has_lists: bool = True
+    """Whether the number of entries means anything."""
 
 
 def print_report(report: Report, options: Options, load_before: float) -> None:
     """Print a report with what is needed to judge it."""
     print(f"### {report.title}\n")
     print(f"`{_describe_command(options)}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_describe_commit()}; ", end="")
-    print(f"{options.entries:,} entries, {options.runs} runs in turns. {describe_machine()}", end=" ")
+    entries = f"{options.entries:,} entries, " if report.has_lists else ""
+    print(f"{entries}{options.runs} runs in turns. {describe_machine()}", end=" ")
     print(f"Load average {load_before:.1f} before, {os.getloadavg()[0]:.1f} after.\n")
     for table in (*(table.render() for table in report.tables), *report.others):
         print(table + "\n")

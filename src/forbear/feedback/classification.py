@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from forbear.feedback.events import Effect, Verdict
@@ -115,14 +116,14 @@ def is_explained(answer: str) -> bool:
     return _find_rule(simplify(answer[:ANSWER_LENGTH_MAX]), Phase.RCPT) is not None
 
 
+# Servers repeat themselves, and one report says the same thing twice; no address is left in such a text.
+@lru_cache(maxsize=1024)
 def _find_rule(text: str, phase: Phase) -> Rule | None:
     if not text:
         return None
     found = next((rule for rule, pattern in _PHRASES if pattern.search(text)), None)
-    if phase is Phase.RCPT:
-        weak = next((rule for rule, pattern in _AT_RCPT if pattern.search(text)), None)
-        # What a server says of itself beside it ("try later") does not make a stronger word out of a weak one.
-        return found or weak
+    if found is None and phase is Phase.RCPT:
+        return next((rule for rule, pattern in _AT_RCPT if pattern.search(text)), None)
     return found
 
 
