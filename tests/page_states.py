@@ -198,10 +198,12 @@ async def _save_bad_address(page: Page, site: Site) -> None:
     await press(page, "Save")
 
 
-async def _save_new_address(page: Page, site: Site) -> None:
-    await page.goto(site.link("p"))
-    await page.get_by_label("New address, if you want to change it").fill("camille.durand@example.org")
-    await press(page, "Save")
+async def _save_new_address(page: Page, site: Site, *, times: int = 1) -> None:
+    link, new_address = site.link("p"), site.address()
+    for _ in range(times):
+        await page.goto(link)
+        await page.get_by_label("New address, if you want to change it").fill(new_address)
+        await press(page, "Save")
 
 
 async def _go_to_person(page: Page, site: Site) -> None:
@@ -284,6 +286,7 @@ STATES: Mapping[str, tuple[str, Enter]] = {
         lambda page, site: _save(page, site, off="The Friday Letter", on="Other companies"),
     ),
     "saved-asked": ("Please look into your mailbox.", _save_new_address),
+    "saved-held-back": ("All is as it was.", lambda page, site: _save_new_address(page, site, times=2)),
     "saved-nothing": ("All is as it was.", _save),
     "rest-offered": ("Everything is stopped.", _stop_person),
     "rest-stopped": ("This is stopped too.", _stop_rest),
