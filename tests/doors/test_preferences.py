@@ -5,9 +5,11 @@ import re
 import pytest
 
 from forbear.domain.address import parse_address
+from forbear.domain.contact_point import parse_contact_point
 from forbear.domain.suppression import Channel, Purpose, Reason, Source
 from forbear.services import suppression
 from forbear.services.confirmations import CHANGES_MAX
+from forbear.services.contacts import ContactChange, put_contact
 from forbear.services.scopes import add_scope
 from forbear.services.suppression import Assertion
 from tests.doors.recipients import ADDRESS, Door, open_door
@@ -15,6 +17,7 @@ from tests.mail_server import running_mail_server
 from tests.people import PHONE, SALON, WATCHES, add_parties, add_person, deliver_all, find_verdict, take_link
 
 LETTER, EVENTS = "email:maison/newsletter", "email:maison/events"
+OTHER_PHONE = "+33142685399"
 GPC = {"Sec-GPC": "1"}
 
 
@@ -187,6 +190,31 @@ async def test_phone_comes_back_by_the_mailbox_of_its_contact(door: Door, server
     path, _ = await take_link(door.context, server, ADDRESS)
     await door.post(path)
     assert await find_verdict(door.context, channel=Channel.PHONE) == "deliver"
+
+
+async def test_p4_a_mailbox_of_two_contacts_switches_off_for_both_and_on_for_neither(door: Door, server):
+    await add_person(door.context, language=None)
+    await add_parties(door.context)
+    theirs = {Channel.EMAIL: [parse_address(ADDRESS)], Channel.PHONE: [parse_contact_point(Channel.PHONE, OTHER_PHONE)]}
+    change = ContactChange("other", points=theirs)
+    await put_contact(door.context, change, source=Source.API, actor="test")
+    page = await door.get(f"/p/{door.token()}")
+    phones = re.findall(r'name="(phone-[0-9a-f]+:maison/newsletter)"', page.text)
+    assert len(phones) == 2
+    assert page.text.count("More than one person uses this e-mail address") == 3
+    await save(door, off=[*phones, LETTER, "sharing:sharing/affiliate"])
+    for phone in (PHONE, OTHER_PHONE):
+        assert await find_verdict(door.context, channel=Channel.PHONE, given=phone) == "unsubscribe"
+    page = await door.get(f"/p/{door.token()}")
+    assert all(f'name="{key}" value="on" disabled' in page.text for key in phones)
+    await save(door, on=[*phones, LETTER, "sharing:sharing/affiliate"])
+    path, _ = await take_link(door.context, server, ADDRESS)
+    await door.post(path)
+    assert await door.verdict() == "deliver"
+    assert await find_verdict(door.context, "*", party=SALON) == "deliver"
+    for phone in (PHONE, OTHER_PHONE):
+        assert await find_verdict(door.context, channel=Channel.PHONE, given=phone) == "unsubscribe"
+        assert await find_verdict(door.context, "*", Channel.PHONE, phone, party=SALON) == "no_sharing"
 
 
 async def test_other_addresses_of_a_contact_are_not_shown(door: Door):

@@ -40,6 +40,8 @@ class Person:
     others: tuple[Point, ...] = ()
     """Their phone numbers and postal addresses."""
     language: str | None = None
+    is_shared: bool = False
+    """Whether several contacts have the address: not all of these are the holder's then."""
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -63,7 +65,7 @@ async def find_person(context: Context, address: Address) -> Person:
         if held.point is not None and held.channel is not Channel.EMAIL
     }
     language = next((contact.language for contact in found if contact.language), None)
-    return Person(own, tuple(others.values()), language)
+    return Person(own, tuple(others.values()), language, is_shared=len(found) > 1)
 
 
 async def find_spoken(context: Context, address: Address) -> str | None:

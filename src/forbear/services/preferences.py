@@ -82,6 +82,8 @@ class Reach:
     brands: tuple[Brand, ...]
     is_stopped: bool
     """Whether nothing at all is sent there."""
+    can_return: bool = True
+    """Whether the address may answer for it; see `_answers_for`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,7 @@ async def _show(context: Context, holder: Holder, *, is_signalled: bool = False)
 
 def _show_reach(context: Context, holder: Holder, point: Point, offered: Sequence[tuple[Scope, list[Scope]]]) -> Reach:
     rules, language = holder.rules[point.fingerprint], holder.view.language
+    can_return = _answers_for(holder, point)
     brands = tuple(
         Brand(
             scopes.title_of(brand, language),
@@ -282,6 +285,7 @@ def _show_reach(context: Context, holder: Holder, point: Point, offered: Sequenc
                     scopes.description_of(scope, language),
                     _is_sent(context, rules, scope.name),
                     point.channel,
+                    can_return,
                 )
                 for scope in own
             ),
@@ -289,7 +293,7 @@ def _show_reach(context: Context, holder: Holder, point: Point, offered: Sequenc
         for brand, own in offered
     )
     is_stopped = not any(box.is_on for brand in brands for box in brand.boxes)
-    return Reach(point.channel, point.masked, brands, is_stopped)
+    return Reach(point.channel, point.masked, brands, is_stopped, can_return)
 
 
 def _is_sent(context: Context, rules: RuleSet, scope: str) -> bool:
@@ -352,13 +356,22 @@ async def _make_question(
 
 
 def _list_opt_ins(holder: Holder, key: str) -> list[OptIn]:
-    """What a box stands for. What is about sharing is about the person, so it holds for all their points."""
+    """What a box stands for. What is about sharing is about the person, so it holds for all that is surely theirs."""
     mark, _, scope = key.partition(":")
     return [
         OptIn(scope, point.channel, None if point is holder.person.address else point.fingerprint)
         for point in holder.person.points
-        if mark in {SHARING, point.mark}
+        if mark in {SHARING, point.mark} and _answers_for(holder, point)
     ]
+
+
+def _answers_for(holder: Holder, point: Point) -> bool:
+    """Whether the address may switch on what is sent to a point of its contact.
+
+    Where several contacts have the address, it is not known whose number a number is: anybody of them may switch it
+    off, and nobody of them may switch it on for another.
+    """
+    return point is holder.person.address or not holder.person.is_shared
 
 
 async def _find_asking_scope(context: Context, holder: Holder) -> str:
