@@ -149,7 +149,7 @@ WITH lifted AS (
 SELECT id FROM event;
 
 -- name: undo_events
--- Lift what the given events asserted, where nothing has spoken for it since; the events undone come back.
+-- Lift what the given events asserted, where nothing has spoken for it since; what is undone comes back.
 WITH undoable AS (
     SELECT event.entry_id, event.fingerprint, event.channel, event.scope, event.reason, event.source
     FROM events AS event
@@ -167,7 +167,7 @@ INSERT INTO events (action, entry_id, fingerprint, channel, scope, reason, sourc
 SELECT 'undone', entry_id, fingerprint, channel, scope, reason, source, $2::text
 FROM undoable
 JOIN lifted ON lifted.id = undoable.entry_id
-RETURNING id;
+RETURNING channel::text AS channel, scope, reason::text AS reason;
 
 -- name: lock_entries
 -- Lock the entries that events belong to, so that nothing is asserted while they are undone.

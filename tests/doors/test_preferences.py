@@ -181,6 +181,37 @@ async def test_phone_and_post_are_masked_and_switched_off_one_by_one(door: Door)
     ] * 2
 
 
+@pytest.mark.parametrize(
+    ("off", "says"),
+    [
+        (["phone"], False),
+        (["post"], False),
+        (["sharing:sharing/affiliate"], False),
+        ([EVENTS, "phone"], False),
+        ([LETTER], True),
+        ([LETTER, "phone", "sharing:sharing/affiliate"], True),
+    ],
+)
+async def test_p11_undo_speaks_of_the_list_only_where_it_was_taken_back(door: Door, off, says):
+    await add_person(door.context, language=None)
+    await add_parties(door.context)
+    page = await door.get(f"/p/{door.token()}")
+    saved = await save(door, off=[key if ":" in key else key_of(page, key) for key in off])
+    undo = {"undo": re.search(r'name="undo" value="([\w-]+)"', saved.text)[1]}
+    answer = await door.post(f"/u/{door.token()}/undo", undo)
+    assert (answer.status, "We have taken back what you chose a moment ago." in answer.text) == (200, True)
+    assert (bool(re.search(r"receives [^.]+ again", answer.text)), "Another opt-out" in answer.text) == (says, False)
+    assert await door.verdict() == "deliver"
+
+
+async def test_p11_undo_of_calls_does_not_speak_of_an_opt_out_that_stands(door: Door):
+    await add_person(door.context, language=None)
+    await assert_entry(door, Reason.OBJECTION)
+    saved = await save(door, off=[key_of(await door.get(f"/p/{door.token()}"), "phone")])
+    undo = {"undo": re.search(r'name="undo" value="([\w-]+)"', saved.text)[1]}
+    assert "Another opt-out" not in (await door.post(f"/u/{door.token()}/undo", undo)).text
+
+
 async def test_phone_comes_back_by_the_mailbox_of_its_contact(door: Door, server):
     await add_person(door.context)
     key = key_of(await door.get(f"/p/{door.token()}"), "phone")

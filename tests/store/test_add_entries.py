@@ -42,7 +42,8 @@ async def lift(context, entry_id):
 
 async def undo(context, *written):
     async with context.database.transaction() as connection:
-        return await suppression_store.undo_events(connection, [line.event_id for line in written], actor="test")
+        undone = await suppression_store.undo_events(connection, [line.event_id for line in written], actor="test")
+    return len(undone)
 
 
 async def fetch(context, sql, *arguments):

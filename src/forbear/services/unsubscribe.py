@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from forbear.domain.address import Address, mask_address, parse_intake
 from forbear.domain.errors import BrokenToken, InvalidAddress, NothingToUndo
-from forbear.domain.suppression import EVERYTHING, Outcome, Purpose, Reason, Source
+from forbear.domain.suppression import EVERYTHING, Channel, Outcome, Purpose, Reason, Source, lies_within
 from forbear.domain.tokens import (
     LinkToken,
     UndoToken,
@@ -28,6 +28,7 @@ from forbear.services.decision import Question
 from forbear.services.people import Point, find_person, find_spoken
 from forbear.services.suppression import Assertion
 from forbear.store import suppression as suppression_store
+from forbear.store.suppression import UndoneEntry
 
 ACTOR = "recipient"
 
@@ -82,10 +83,13 @@ class OptOut:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What taking back did; `is_back` says whether the list's messages reach the address again."""
+    """What taking back did; `is_back` says whether the list's messages reach the address again.
+
+    It is None where these were not concerned: a page of preferences takes back calls, or another list.
+    """
 
     view: LinkView
-    is_back: bool
+    is_back: bool | None
 
 
 async def view_link(context: Context, token: str, *, accepted: str = ENGLISH) -> LinkView:
@@ -142,8 +146,18 @@ async def undo(context: Context, token: str, undo_token: str, *, accepted: str =
         undone = await suppression_store.undo_events(connection, permission.events, actor=ACTOR)
     if not undone:
         raise NothingToUndo
+    if not any(_is_about_list(entry, link) for entry in undone):
+        return Undone(view, None)
     checked = await decision.decide_all(context, [address], Question(Purpose.MARKETING, link.scope))
     return Undone(view, checked.verdicts[0].outcome is Outcome.DELIVER)
+
+
+def _is_about_list(entry: UndoneEntry, link: LinkToken) -> bool:
+    return (
+        entry.channel is Channel.EMAIL
+        and entry.reason is not Reason.NO_SHARING
+        and lies_within(link.scope, entry.scope)
+    )
 
 
 def open_link(context: Context, token: str) -> tuple[LinkToken, Address]:

@@ -47,6 +47,15 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoneEntry:
+    """What an entry said that was taken back."""
+
+    channel: Channel
+    scope: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class FoundRule:
     """One standing entry (`reason` set) or grant (`reason` None) under the fingerprint that found it."""
 
@@ -204,10 +213,11 @@ async def lift_entry(
     return event_id is not None
 
 
-async def undo_events(connection: Connection, events: Sequence[int], *, actor: str) -> int:
+async def undo_events(connection: Connection, events: Sequence[int], *, actor: str) -> list[UndoneEntry]:
     """Lift what these events asserted where nothing has spoken for it since. Needs a transaction."""
     await connection.execute(_SQL["lock_entries"], events)
-    return len(await connection.fetch(_SQL["undo_events"], events, actor))
+    rows = await connection.fetch(_SQL["undo_events"], events, actor)
+    return [UndoneEntry(Channel(row["channel"]), row["scope"], Reason(row["reason"])) for row in rows]
 
 
 async def search_entries(
