@@ -8,6 +8,8 @@ import pytest
 from forbear.domain.keys import Use
 from tests.commands import run_command
 from tests.doors.callers import Client, assert_problem, fresh
+from tests.mail_server import running_mail_server
+from tests.people import deliver_all
 
 _numbers = itertools.count(1)
 CALL = {
@@ -49,6 +51,19 @@ async def verdicts(client: Client, *addresses, channel="email", purpose="marketi
     answer = await client.post("/v1/check", **body)
     assert answer.status == 200, answer.body
     return [line.get("reason", "deliver") for line in answer.json["results"]]
+
+
+async def count_receipts(client: Client) -> int:
+    async with client.context.database.connection() as connection:
+        return await connection.fetchval("SELECT count(*) FROM outbox WHERE kind = 'receipt'")
+
+
+async def last_message(client: Client) -> tuple[str, str]:
+    """To whom the newest message of the outbox goes, and in which language."""
+    async with client.context.database.connection() as connection:
+        row = await connection.fetchrow("SELECT mark, sealed FROM outbox ORDER BY id DESC LIMIT 1")
+    content = orjson.loads(client.context.keyring.open(Use.MESSAGE, row["sealed"], row["mark"].bytes))
+    return content["to"], content["language"]
 
 
 async def test_stop_everything_covers_every_point_of_the_matched_contact(client: Client):
@@ -116,6 +131,42 @@ async def test_a_number_that_many_share_is_for_somebody_to_decide(client: Client
     assert await verdicts(client, phone, channel="phone") == ["objection"]
 
 
+@pytest.mark.parametrize("by", ["phone", "email"])
+async def test_of_those_who_share_a_point_the_one_of_the_name_is_certain(client: Client, by):
+    shared = {"phone": fresh_phone(), "email": fresh()}[by]
+    name, numbers = fresh_name(), [fresh_phone() for _ in range(3)]
+    people = {f"{by}-rosa": name, f"{by}-hugo": "Hugo Vidal", f"{by}-anonymous": None}
+    for (external_id, own), number in zip(people.items(), numbers, strict=True):
+        points = {"phone": [number]} | {by: [shared, number] if by == "phone" else [shared]}
+        await put(client, external_id, **points, **({"name": own} if own else {}))
+    taken = await take(client, {"name": f"{name.split()[1].upper()}, Rosa", by: shared})
+    assert {match["contact"].partition("-")[2]: match["certainty"] for match in taken["matches"]} == {
+        "rosa": "certain",
+        "hugo": "doubtful",
+        "anonymous": "doubtful",
+    }
+    assert taken["status"] == "open"
+    assert await verdicts(client, *numbers, channel="phone") == ["objection", "deliver", "deliver"]
+    assert await verdicts(client, shared, channel=by) == ["objection"]
+
+
+@pytest.mark.parametrize("given", ["Vidal", "Berta Unknown", ""])
+async def test_a_name_that_tells_nobody_apart_leaves_all_who_share_a_point_certain(client: Client, given):
+    phone, addresses = fresh_phone(), [fresh(), fresh()]
+    for address, name in zip(addresses, ("Rosa Vidal", "Hugo Vidal"), strict=True):
+        await put(client, address.partition("@")[0], name=name, email=[address], phone=[phone])
+    await take(client, {"name": given, "phone": phone})
+    assert await verdicts(client, *addresses) == ["objection"] * 2
+
+
+async def test_who_has_a_point_of_their_own_stays_certain_beside_one_that_is_shared(client: Client):
+    phone, own, name = fresh_phone(), fresh(), fresh_name()
+    await put(client, "stay-1", name=name, phone=[phone])
+    await put(client, "stay-2", name="Hugo Vidal", phone=[phone], email=[own])
+    taken = await take(client, {"name": name, "phone": phone, "email": own})
+    assert {match["certainty"] for match in taken["matches"]} == {"certain"}
+
+
 async def test_only_what_was_asked_for_is_stopped(client: Client):
     address = fresh()
     await take(client, {"email": address}, request="scopes", scopes=["maison/newsletter"])
@@ -161,15 +212,45 @@ async def test_points_are_masked_unless_the_key_may_see_them(client: Client):
 
 
 async def test_a_receipt_waits_for_whoever_gave_an_address(client: Client):
-    async def count() -> int:
-        async with client.context.database.connection() as connection:
-            return await connection.fetchval("SELECT count(*) FROM outbox WHERE kind = 'receipt'")
-
-    before = await count()
+    before = await count_receipts(client)
     await take(client, {"phone": fresh_phone()})
-    assert await count() == before
+    assert await count_receipts(client) == before
     await take(client, {"email": fresh()}, language="fr")
-    assert await count() == before + 1
+    assert await count_receipts(client) == before + 1
+
+
+async def test_a_receipt_goes_to_the_one_contact_who_is_certain_where_no_address_was_given(client: Client):
+    phone, first, name = fresh_phone(), fresh(), fresh_name()
+    await put(client, "told-1", name=name, language="fr", email=[first, fresh()], phone=[phone])
+    await take(client, {"phone": phone})
+    assert await last_message(client) == (first, "fr")
+    await put(client, "told-2", name="Hugo Vidal", email=[fresh()], phone=[phone])
+    before = await count_receipts(client)
+    await take(client, {"phone": phone})
+    assert await count_receipts(client) == before
+    await take(client, {"phone": phone, "name": name})
+    assert await count_receipts(client) == before + 1
+    assert await last_message(client) == (first, "fr")
+
+
+async def test_a_receipt_goes_to_nobody_who_is_only_like_the_person(client: Client):
+    name = fresh_name()
+    await put(client, "untold-1", name=name, email=[fresh()])
+    before = await count_receipts(client)
+    await take(client, {"name": name})
+    assert await count_receipts(client) == before
+
+
+async def test_a_receipt_is_withheld_from_an_address_that_bounced(own_client: Client):
+    phone, dead, alive = fresh_phone(), fresh(), fresh()
+    await own_client.suppress(dead, "hard_bounce")
+    async with running_mail_server() as server:
+        for address in (dead, alive):
+            await put(own_client, address.partition("@")[0], email=[address], phone=[phone])
+            await take(own_client, {"phone": phone})
+            await put(own_client, address.partition("@")[0], email=[address], phone=[])
+        await deliver_all(own_client.context, server)
+        assert [one.recipients for one in server.received] == [[alive]]
 
 
 async def test_a_receipt_speaks_the_language_of_the_contact_unless_another_is_named(client: Client):
@@ -178,11 +259,7 @@ async def test_a_receipt_speaks_the_language_of_the_contact_unless_another_is_na
         mail = fresh()
         await put(client, mail.partition("@")[0], email=[mail], language="ja")
         await take(client, {"email": mail}, **named)
-        async with client.context.database.connection() as connection:
-            row = await connection.fetchrow("SELECT mark, sealed FROM outbox ORDER BY id DESC LIMIT 1")
-        spoken.append(
-            orjson.loads(client.context.keyring.open(Use.MESSAGE, row["sealed"], row["mark"].bytes))["language"]
-        )
+        spoken.append((await last_message(client))[1])
     assert spoken == ["ja", "de"]
 
 

@@ -41,7 +41,7 @@ def add_request(
     received: Annotated[str, typer.Option(help="The day it came, as 2026-12-23. Default: today.")] = "",
     taken_by: Annotated[str, typer.Option(help="Who took it. Default: the user who runs this.")] = "",
     name: Annotated[str, typer.Option(help="What the person is called.")] = "",
-    email: Annotated[str, typer.Option(help="The e-mail address that they gave; a receipt goes there.")] = "",
+    email: Annotated[str, typer.Option(help="The e-mail address that they gave; the receipt goes there.")] = "",
     phone: Annotated[str, typer.Option(help="The number that they gave.")] = "",
     region: Annotated[str, typer.Option(help="The country of a number without +, such as FR.")] = "",
     post: Annotated[

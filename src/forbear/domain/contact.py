@@ -68,6 +68,12 @@ def loosen_name(name: str) -> str:
     return " ".join(sorted(_WORD.findall(_bare(name))))
 
 
+def fits_name(given: str, known: str) -> bool:
+    """Whether two names may be one person's: all words of the shorter stand in the longer, in any order."""
+    one, other = set(loosen_name(given).split()), set(loosen_name(known).split())
+    return bool(one and other) and (one <= other or other <= one)
+
+
 def loosen_postcode(postcode: str) -> str:
     """A postcode without case and spaces."""
     return "".join(_WORD.findall(_bare(postcode)))

@@ -1,7 +1,8 @@
 """Intake: what people ask for by phone, by letter, by e-mail or in person, taken down by somebody of ours.
 
 It is applied at once to all that is certain: what the person gave, whether or not anybody knows it, and every point of
-each contact that has exactly one of these. Contacts who are only like the person wait for somebody to decide.
+each contact that has exactly one of these. Where a name is given too and one alone of those who share an address or a
+number fits it, the others are doubtful. Whoever is doubtful, or only like the person, waits for somebody to decide.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from forbear.domain.address import Address, Domain, parse_address
+from forbear.domain.contact import fits_name
 from forbear.domain.contact_point import ContactPoint, channel_of, parse_target
 from forbear.domain.errors import InvalidAddress, InvalidInput, NotFound
 from forbear.domain.fingerprint import Fingerprint
@@ -23,7 +25,7 @@ from forbear.domain.postal_address import PostalFields
 from forbear.domain.suppression import EVERYTHING, Channel, Reason, Source
 from forbear.language import choose_language, format_date
 from forbear.services import contacts, scopes, suppression
-from forbear.services.contact_points import HeldPoint, fingerprint_points, plain_of
+from forbear.services.contact_points import HeldPoint, fingerprint_points, list_names, plain_of
 from forbear.services.contacts import Contact, OptOut, make_assertions
 from forbear.services.context import Context
 from forbear.services.outbox import Message, MessageKind, queue_message
@@ -129,8 +131,7 @@ async def take_request(context: Context, intake: Intake, *, actor: str) -> Intak
         for match in certain:
             await _apply(context, connection, intake_id, draft, match, actor=actor, why="certain")
         await intake_store.close_intake(connection, intake_id)
-        spoken = choose_language(intake.language, *(match.contact.language for match in certain if match.contact))
-        await _queue_receipt(context, connection, intake, due_on, spoken)
+        await _queue_receipt(context, connection, intake, due_on, [match.contact for match in certain if match.contact])
     return await get_request(context, intake_id)
 
 
@@ -222,17 +223,33 @@ def _read_points(given: Given) -> list[ContactPoint]:
 
 async def _find_matches(context: Context, given: Given, points: Sequence[ContactPoint]) -> list[Match]:
     found: dict[int, Match] = {}
+    name = given.name.strip() or ("" if given.post is None else given.post.name)
     for point in points:
         those = await contacts.search_contacts(context, point)
+        certain = _list_certain(those, name)
         for contact in those:
-            is_certain = len(those) <= CERTAIN_MAX or (contact.id in found and found[contact.id].row.is_certain)
+            is_certain = contact in certain or (contact.id in found and found[contact.id].row.is_certain)
             found[contact.id] = Match(MatchRow(contact.id, contact.external_id, is_certain), contact)
-    name = given.name.strip() or ("" if given.post is None else given.post.name)
     if name:
         postcode = "" if given.post is None else given.post.postcode
         for contact in await contacts.find_contacts_like(context, name, postcode):
             found.setdefault(contact.id, Match(MatchRow(contact.id, contact.external_id, False), contact))
     return list(found.values())
+
+
+def _list_certain(those: Sequence[Contact], name: str) -> Sequence[Contact]:
+    """Whom of those who have one point a request from there is surely about: the one of the name, or else all."""
+    if len(those) > CERTAIN_MAX:
+        return ()
+    named = [contact for contact in those if any(fits_name(name, known) for known in _names_of(contact))]
+    return named if len(named) == 1 else those
+
+
+def _names_of(contact: Contact) -> list[str]:
+    return [
+        contact.name or "",
+        *(name for name, _ in list_names([held.point for held in contact.points if held.point])),
+    ]
 
 
 async def _apply(
@@ -312,11 +329,14 @@ def _proof(draft: IntakeDraft, intake_id: int) -> dict[str, object]:
     }
 
 
-async def _queue_receipt(context: Context, connection: Connection, intake: Intake, due_on: date, language: str) -> None:
-    """Tell the person what was recorded, where they gave an address that can be written to. It offers nothing."""
-    address = _read_email(intake.given.email)
+async def _queue_receipt(
+    context: Context, connection: Connection, intake: Intake, due_on: date, certain: Sequence[Contact]
+) -> None:
+    """Tell the person what was recorded, where there is an address to write to. It offers nothing."""
+    address = _read_email(intake.given.email) if intake.given.email else _find_email(certain)
     if address is None:
         return
+    language = choose_language(intake.language, *(contact.language for contact in certain))
     known = await scopes.find_scopes(context)
     titles = [scopes.title_of(known[name], language) for name in intake.scopes if name in known]
     values = {
@@ -334,6 +354,12 @@ def _read_email(text: str) -> Address | None:
         return parse_address(text) if text else None
     except InvalidAddress:
         return None
+
+
+def _find_email(certain: Sequence[Contact]) -> Address | None:
+    """The first address of the contact who is surely meant; None where that is nobody, or one of several."""
+    held = certain[0].points if len(certain) == 1 else ()
+    return next((each.point for each in held if isinstance(each.point, Address)), None)
 
 
 async def _find_contact(context: Context, match: MatchRow) -> Contact | None:

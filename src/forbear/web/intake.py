@@ -194,7 +194,7 @@ OPERATIONS = (
         HTTPStatus.CREATED,
         description="It is applied at once to what the person gave, and to every point of each contact that has "
         "exactly one of these. Contacts who are only like the person are listed, and wait for somebody to decide. "
-        "A receipt goes to the e-mail address, where one was given.",
+        "A receipt goes to the e-mail address that was given, or else to that of the one contact who is certain.",
     ),
     Operation(
         HTTPMethod.GET,

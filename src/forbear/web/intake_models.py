@@ -39,7 +39,7 @@ class IntakeRequest(Body):
     scopes: list[Scope] = Field(default_factory=list, max_length=100)
     note: str = Field("", max_length=4000)
     language: str = Field(
-        "", max_length=35, description="Of the receipt, which goes to `email`; else that of the contact, else English."
+        "", max_length=35, description="Of the receipt; without it that of the contact, else English."
     )
 
 
