@@ -10,9 +10,10 @@ from playwright.async_api import Browser, Page, Route, async_playwright
 
 from forbear.domain.address import parse_address
 from forbear.domain.tokens import write_confirm_token
-from forbear.services.confirmations import Confirmation, OptIn, request_confirmation
+from forbear.services.confirmations import CHANGES_MAX, request_confirmation
 from forbear.services.context import Context, LimitOptions
 from forbear.services.scopes import ScopeChange, put_scope
+from forbear.services.sealed_confirmation import Confirmation, OptIn, Step
 from forbear.store.confirmation import ConfirmationKind
 from tests.doors.recipients import Door, open_door, without_postgresql
 from tests.people import add_parties, add_person
@@ -92,11 +93,21 @@ class Site:
         if closed:
             mail = replace(context.options.mail, confirmation_lifetime=timedelta())
             context = replace(context, options=replace(context.options, mail=mail))
-        address, old = parse_address(self.address()), None
+        address = parse_address(self.address())
         opt_ins = (OptIn(TOPIC), OptIn("maison/events"))
-        if kind is ConfirmationKind.CHANGE_EMAIL:
-            old, opt_ins = parse_address("camille@example.org"), ()
-        await request_confirmation(context, Confirmation(kind, address, "en", BRAND, opt_ins, old))
+        await request_confirmation(context, Confirmation(kind, address, "en", BRAND, opt_ins))
+        return await self._newest_link()
+
+    async def change_link(self, step: Step = Step.OLD, new: str = "") -> str:
+        """The link by which one of the two addresses answers that one takes the place of the other."""
+        pair = [parse_address(self.address()), parse_address(new or self.address())]
+        address, other = pair if step is Step.OLD else reversed(pair)
+        asked = Confirmation(ConfirmationKind.CHANGE_EMAIL, address, "en", BRAND, other_address=other, step=step)
+        await request_confirmation(self.door.context, asked)
+        return await self._newest_link()
+
+    async def _newest_link(self) -> str:
+        context = self.door.context
         async with context.database.connection() as connection:
             found = await connection.fetchval("SELECT id FROM confirmations ORDER BY asked_at DESC LIMIT 1")
         return f"{self.door.url}/c/{write_confirm_token(context.keyring, found)}"
@@ -242,6 +253,23 @@ async def _go_confirm(page: Page, site: Site, kind: ConfirmationKind, *, closed:
     await page.goto(await site.confirm_link(kind, closed=closed))
 
 
+async def _agree_to_change(page: Page, site: Site, *, times: int = 1) -> None:
+    """Answer for the address on file; the second time the new one was written to a moment ago."""
+    new = site.address()
+    for _ in range(times):
+        await page.goto(await site.change_link(new=new))
+        await press(page, "Confirm")
+
+
+async def _change(page: Page, site: Site) -> None:
+    await page.goto(await site.change_link(Step.NEW))
+    await press(page, "Confirm")
+
+
+async def _go_to_change(page: Page, site: Site, step: Step) -> None:
+    await page.goto(await site.change_link(step))
+
+
 async def _subscribe(page: Page, site: Site) -> None:
     await page.goto(f"{site.door.url}/subscribe/maison")
     await page.get_by_label("Your e-mail address").fill(site.address())
@@ -286,16 +314,20 @@ STATES: Mapping[str, tuple[str, Enter]] = {
         lambda page, site: _save(page, site, off="The Friday Letter", on="Other companies"),
     ),
     "saved-asked": ("Please look into your mailbox.", _save_new_address),
-    "saved-held-back": ("All is as it was.", lambda page, site: _save_new_address(page, site, times=2)),
+    "saved-held-back": ("All is as it was.", lambda page, site: _save_new_address(page, site, times=CHANGES_MAX + 1)),
     "saved-nothing": ("All is as it was.", _save),
     "rest-offered": ("Everything is stopped.", _stop_person),
     "rest-stopped": ("This is stopped too.", _stop_rest),
     "confirm": ("Do you want to receive this?", lambda page, site: _go_confirm(page, site, ConfirmationKind.SUBSCRIBE)),
     "confirm-return": ("Do you want this again?", lambda page, site: _go_confirm(page, site, ConfirmationKind.RETURN)),
-    "confirm-change": (
-        "Is this your new address?",
-        lambda page, site: _go_confirm(page, site, ConfirmationKind.CHANGE_EMAIL),
+    "confirm-leaving": (
+        "Do you want to change your e-mail address?",
+        lambda page, site: _go_to_change(page, site, Step.OLD),
     ),
+    "confirm-change": ("Is this your new address?", lambda page, site: _go_to_change(page, site, Step.NEW)),
+    "confirmed-leaving": ("Thank you, it is confirmed.", _agree_to_change),
+    "confirmed-change": ("Thank you, it is confirmed.", _change),
+    "confirm-held-back": ("Please try again later.", lambda page, site: _agree_to_change(page, site, times=2)),
     "confirmed": ("Thank you, it is confirmed.", _confirm),
     "confirmed-already": ("This is confirmed already.", _confirm_again),
     "confirm-expired": (

@@ -17,6 +17,14 @@ SET confirmed_at = clock_timestamp()
 WHERE id = $1::uuid AND confirmed_at IS NULL AND closes_at > clock_timestamp()
 RETURNING id;
 
+-- name: has_hard_bounced
+-- Whether a hard bounce of an address stands.
+SELECT EXISTS (
+    SELECT FROM entries
+    WHERE fingerprint = $1::bytea AND channel = 'email' AND kind = 'match' AND lifted_at IS NULL
+        AND reason = 'hard_bounce'
+) AS has_hard_bounced;
+
 -- name: lift_bounces
 -- Lift the bounces of an address that has answered a message, and record it, with sealed evidence.
 WITH lifted AS (

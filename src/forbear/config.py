@@ -141,7 +141,10 @@ class Settings(BaseSettings):
         60,
         ge=1,
         le=10_080,
-        description="One confirmation of a kind goes to an address within so long; nobody's mailbox is to be filled.",
+        description=(
+            "Within so long an address gets one confirmation of a kind from a brand, and five in all; "
+            "nobody's mailbox is to be filled."
+        ),
     )
     typed_per_network_max: int = Field(
         60, ge=1, description="Typed unsubscribes per hour from one network (IPv4 /24, IPv6 /48); more get 429."

@@ -16,22 +16,15 @@ from forbear.domain.suppression import Channel, Purpose, Reason, Source
 from forbear.mailer.message import Sender
 from forbear.mailer.pool import Mailer
 from forbear.mailer.upstream import read_upstream
-from forbear.services import contacts, decision, suppression
-from forbear.services.confirmations import (
-    Confirmation,
-    ConfirmationKind,
-    OptIn,
-    Outcome,
-    confirm,
-    request_confirmation,
-    view_confirmation,
-)
-from forbear.services.contacts import ContactChange
+from forbear.services import decision, suppression
+from forbear.services.confirmations import ASKED_MAX, Outcome, confirm, request_confirmation, view_confirmation
 from forbear.services.context import Context
 from forbear.services.decision import Question
 from forbear.services.outbox import send_due
 from forbear.services.retention import delete_expired
+from forbear.services.sealed_confirmation import Confirmation, OptIn
 from forbear.services.suppression import Assertion
+from forbear.store.confirmation import ConfirmationKind
 from tests.mail_server import MailServer, running_mail_server
 
 ADDRESS, NEW = "camille@example.com", "camille.durand@example.org"
@@ -148,7 +141,31 @@ async def test_one_message_of_a_kind_goes_to_an_address_in_a_window(mailbox):
     assert len(mailbox.server.received) == 4
 
 
-@pytest.mark.parametrize("kind", list(ConfirmationKind))
+async def test_brands_that_somebody_signs_up_for_one_after_the_other_all_ask(mailbox):
+    for scope in ("maison", "atelier", "maison", "atelier"):
+        await mailbox.ask(ConfirmationKind.SUBSCRIBE, ADDRESS, scope, scope=scope)
+    await mailbox.deliver()
+    assert len(mailbox.server.received) == 2
+
+
+async def test_an_address_gets_a_handful_of_messages_in_a_window_whatever_they_are_about(mailbox):
+    for scope in ("maison", "atelier", "*"):
+        for kind in (ConfirmationKind.SUBSCRIBE, ConfirmationKind.RETURN):
+            await mailbox.ask(kind, scope=scope)
+    await mailbox.deliver()
+    assert len(mailbox.server.received) == ASKED_MAX
+
+
+async def test_a_hard_bounced_address_gets_one_message_in_a_window_whatever_it_is_about(mailbox):
+    await mailbox.suppress(Reason.HARD_BOUNCE)
+    for scope in ("maison", "atelier"):
+        for kind in (ConfirmationKind.SUBSCRIBE, ConfirmationKind.RETURN):
+            await mailbox.ask(kind, scope=scope)
+    await mailbox.deliver()
+    assert len(mailbox.server.received) == 1
+
+
+@pytest.mark.parametrize("kind", [ConfirmationKind.SUBSCRIBE, ConfirmationKind.RETURN])
 async def test_a_bounced_address_gets_one_message_and_answering_lifts_the_bounce(mailbox, kind):
     await mailbox.suppress(Reason.HARD_BOUNCE)
     await mailbox.suppress(Reason.SOFT_BOUNCE)
@@ -189,40 +206,11 @@ async def test_an_answer_leaves_evidence_of_both_sides(mailbox):
     assert b"192.0.2.1" in told
 
 
-# A change of address
-
-
-async def test_p5_a_new_address_takes_over_what_was_opted_out_of(mailbox):
-    change = ContactChange("c-1", points={Channel.EMAIL: [parse_address(ADDRESS)]})
-    await contacts.put_contact(mailbox.context, change, source=Source.API, actor="test")
-    await mailbox.suppress(Reason.UNSUBSCRIBE, EVENTS)
-    await mailbox.suppress(Reason.SOFT_BOUNCE)
-    await mailbox.ask(ConfirmationKind.CHANGE_EMAIL, NEW, old_address=parse_address(ADDRESS))
-    done = await confirm(mailbox.context, await mailbox.take_token(NEW), evidence=CLICK)
-    assert (done.outcome, done.old_address) == (Outcome.DONE, "c...@example.com")
-    assert [await mailbox.verdict(EVENTS, address=address) for address in (ADDRESS, NEW)] == ["unsubscribe"] * 2
-    assert await mailbox.verdict(address=NEW) == "deliver"
-    contact = await contacts.get_contact(mailbox.context, "c-1")
-    assert [held.plain for held in contact.points] == [NEW]
-    await mailbox.deliver()
-    told = [one.recipients[0] for one in mailbox.server.received if one.message["Subject"].startswith("Your e-mail")]
-    assert sorted(told) == sorted([ADDRESS, NEW])
-
-
-async def test_a_new_address_that_nobody_answers_for_changes_nothing(mailbox):
-    change = ContactChange("c-1", points={Channel.EMAIL: [parse_address(ADDRESS)]})
-    await contacts.put_contact(mailbox.context, change, source=Source.API, actor="test")
-    await mailbox.ask(ConfirmationKind.CHANGE_EMAIL, NEW, old_address=parse_address(ADDRESS))
-    await mailbox.deliver()
-    contact = await contacts.get_contact(mailbox.context, "c-1")
-    assert [held.plain for held in contact.points] == [ADDRESS]
-
-
 # Whoever it is
 
 
 async def test_sec11_asking_runs_the_same_statements_for_those_we_know_and_those_we_do_not(mailbox):
-    async def record(address: str) -> list[str]:
+    async def record(address: str, scope: str) -> list[str]:
         seen: list[str] = []
 
         def note(query) -> None:
@@ -231,17 +219,18 @@ async def test_sec11_asking_runs_the_same_statements_for_those_we_know_and_those
         holders = [holder for holder in mailbox.context.database.pool._holders if holder._con is not None]
         for holder in holders:
             holder._con.add_query_logger(note)
-        await mailbox.ask(ConfirmationKind.SUBSCRIBE, address, LETTERS)
+        await mailbox.ask(ConfirmationKind.SUBSCRIBE, address, scope, scope=scope)
         for holder in holders:
             holder._con.remove_query_logger(note)
-        return seen
+        return [statement for statement in seen if statement not in {"COMMIT;", "ROLLBACK;"}]
 
     await mailbox.ask(ConfirmationKind.SUBSCRIBE, "first@example.com", LETTERS)
     for address, reason in (("out@example.com", Reason.OBJECTION), ("bounced@example.com", Reason.HARD_BOUNCE)):
         await mailbox.suppress(reason, address=address)
-    statements = [await record(f"{who}@example.com") for who in ("unknown", "out", "bounced")]
-    assert statements[0] == statements[1] == statements[2]
-    assert len(statements[0]) >= 3
+    people, brands = ("unknown", "out", "bounced"), ("maison", "maison", "atelier")
+    statements = [await record(f"{who}@example.com", scope) for scope in brands for who in people]
+    assert all(each == statements[0] for each in statements)
+    assert len(statements[0]) >= 5
 
 
 async def test_p6_an_erasure_takes_back_what_was_asked(mailbox):
@@ -254,10 +243,10 @@ async def test_p6_an_erasure_takes_back_what_was_asked(mailbox):
 
 
 async def test_p9_a_link_and_what_is_kept_hold_no_address(mailbox):
-    await mailbox.ask(ConfirmationKind.CHANGE_EMAIL, NEW, old_address=parse_address(ADDRESS))
+    await mailbox.ask(ConfirmationKind.SUBSCRIBE, ADDRESS, LETTERS)
     (row,) = await mailbox.run("SELECT * FROM confirmations")
     assert b"camille" not in row["sealed"]
-    assert len(await mailbox.take_token(NEW)) < 100
+    assert len(await mailbox.take_token()) < 100
 
 
 async def test_a_message_speaks_the_language_that_was_asked_in(mailbox):

@@ -21,6 +21,7 @@ VALUES = {
     "contact": "care@maison.example",
     "link": "https://mail.example.com/c/abc",
     "day": "27/11/2026",
+    "new_address": "c...@example.org",
     "due_day": "8/12/2026",
     "reference": "L-1",
     "request": "scopes",

@@ -1,20 +1,21 @@
 """Confirmations: whatever means more mail is asked of the address first, by a message with a link that works once.
 
 The answer proves the address. It makes a grant for each scope that was asked for, and no other (P4), and it lifts the
-bounces of that address. Asking does and says the same for those whom we know and those whom we do not.
+bounces of that address. A change of address is asked of the one on file, and after its answer of the new one.
+Asking does and says the same for those whom we know and those whom we do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 import orjson
 
-from forbear.domain.address import Address, mask_address, parse_address
+from forbear.domain.address import Address, mask_address
 from forbear.domain.errors import BrokenToken
 from forbear.domain.fingerprint import Fingerprint
 from forbear.domain.keys import Use
@@ -28,6 +29,7 @@ from forbear.services.contacts import ContactChange
 from forbear.services.context import Context
 from forbear.services.limits import Limit
 from forbear.services.outbox import Message, MessageKind, queue_message
+from forbear.services.sealed_confirmation import Confirmation, Step, pack_confirmation, unpack_confirmation
 from forbear.services.suppression import Assertion
 from forbear.store import Connection
 from forbear.store import confirmation as confirmation_store
@@ -36,15 +38,16 @@ from forbear.store.confirmation import ConfirmationKind, ConfirmationRow
 from forbear.store.suppression import EntryState
 
 ACTOR: Final = "recipient"
-WORDING_VERSION: Final = "confirmation-1"
-"""The version of what our own confirmations say; whoever changes those sentences' meaning changes it."""
 CHANGES_MAX: Final = 3
-"""How many new addresses one address may name within a window; each of them gets a message."""
+"""How many new addresses may be named for one address within a window; it is asked about each of them."""
+ASKED_MAX: Final = 5
+"""How many confirmations go to one address within a window, of all kinds and brands."""
+BOUNCED_ASKED_MAX: Final = 1
+"""The same for one that has hard bounced: whoever writes to such addresses often is taken for a sender of spam."""
 _MESSAGES: Final = {
     ConfirmationKind.SUBSCRIBE: MessageKind.CONFIRM_SUBSCRIPTION,
     ConfirmationKind.RETURN: MessageKind.CONFIRM_RETURN,
     ConfirmationKind.CHANGE_EMAIL: MessageKind.CONFIRM_CHANGE,
-    ConfirmationKind.LIFT_BOUNCE: MessageKind.CONFIRM_BOUNCE,
 }
 _NOT_CARRIED_OVER: Final = frozenset({Reason.HARD_BOUNCE, Reason.SOFT_BOUNCE, Reason.ERASED, Reason.FRIEND_ONLY})
 """What is about an address and not about what somebody wants; all else follows them to a new one."""
@@ -56,35 +59,8 @@ class Outcome(StrEnum):
     DONE = "done"
     USED = "used"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class OptIn:
-    """One scope that is asked for: at the address itself, or (with a fingerprint) at a number or postal address."""
-
-    scope: str
-    channel: Channel = Channel.EMAIL
-    fingerprint: Fingerprint | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """What an address is asked to confirm.
-
-    `address` is who must answer: for a change of e-mail the new one, with the old one beside it. `scope` is the brand
-    that asks, or everything. `evidence` says who asked, and is kept as long as what it proves.
-    """
-
-    kind: ConfirmationKind
-    address: Address
-    language: str
-    scope: str = EVERYTHING
-    opt_ins: tuple[OptIn, ...] = ()
-    old_address: Address | None = None
-    source: Source = Source.PREFERENCES
-    origin: str = ""
-    wording_version: str = WORDING_VERSION
-    evidence: Mapping[str, object] = field(default_factory=dict)
+    HELD_BACK = "held_back"
+    """The new address was written to not long ago; the link stays open for a later answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,54 +74,95 @@ class Asked:
     scope: str
     brand: str
     masked_address: str
-    old_address: str
+    other_address: str
     """Masked; empty unless an address is changed."""
+    step: Step | None
     titles: tuple[str, ...]
     address: Address | None = None
     """Only once it was confirmed by this very answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A confirmation ready to be written, with the message that asks for it."""
+
+    asked: Confirmation
+    confirmation_id: UUID
+    key: Fingerprint
+    sealed: bytes
+    message: Message
+
+
+class _HeldBack(Exception):
+    """The address is asked too often; whatever the transaction wrote is taken back."""
+
+
 async def request_confirmation(context: Context, asked: Confirmation) -> bool:
-    """Send an address what it is to confirm, once per address and kind in a window; whether a message goes out.
+    """Send an address what it is to confirm, once per address, kind and brand in a window; whether a message goes out.
 
     The same statements run whoever it is. Raises `UnknownScope` or `InvalidInput`.
     """
-    names = {opt_in.scope for opt_in in asked.opt_ins} | {asked.scope}
-    await scopes.require_scopes(context, names)
-    options, confirmation_id = context.options.mail, uuid4()
-    key = suppression.fingerprint_keys(context, asked.address).match
-    message = await _write_message(context, asked, confirmation_id)
-    sealed = context.keyring.seal(Use.CONFIRMATION, _pack(asked), confirmation_id.bytes)
-    limit = Limit(f"confirmation_{asked.kind}", 1, options.confirmation_window)
-    async with context.database.transaction() as connection:
-        if asked.old_address is not None and not await _may_change(context, connection, asked.old_address):
-            return False
-        if not await limits.count_within(context, connection, limit, key.hex()):
-            return False
-        await confirmation_store.add_confirmation(
-            connection,
-            confirmation_id,
-            asked.kind,
-            fingerprint=key,
-            sealed=sealed,
-            lifetime=options.confirmation_lifetime,
-        )
-        await queue_message(context, connection, message)
+    draft = await _make_draft(context, asked)
+    try:
+        async with context.database.transaction() as connection:
+            await _ask(context, connection, draft)
+    except _HeldBack:
+        return False
     return True
 
 
-async def _may_change(context: Context, connection: Connection, old: Address) -> bool:
-    """Whether a link may have one more new address written to: whoever has it could name strangers for ever."""
-    limit = Limit("address_changes", CHANGES_MAX, context.options.mail.confirmation_window)
-    key = suppression.fingerprint_keys(context, old).match
-    return await limits.count_within(context, connection, limit, key.hex())
+async def _make_draft(context: Context, asked: Confirmation) -> _Draft:
+    names = {opt_in.scope for opt_in in asked.opt_ins} | {asked.scope}
+    await scopes.require_scopes(context, names)
+    confirmation_id = uuid4()
+    return _Draft(
+        asked,
+        confirmation_id,
+        suppression.fingerprint_keys(context, asked.address).match,
+        context.keyring.seal(Use.CONFIRMATION, pack_confirmation(asked), confirmation_id.bytes),
+        await _write_message(context, asked, confirmation_id),
+    )
+
+
+async def _ask(context: Context, connection: Connection, draft: _Draft) -> None:
+    """Write a confirmation and its message. Raises `_HeldBack` after all statements: how many ran tells nothing."""
+    is_within = await _count(context, connection, draft)
+    await confirmation_store.add_confirmation(
+        connection,
+        draft.confirmation_id,
+        draft.asked.kind,
+        fingerprint=draft.key,
+        sealed=draft.sealed,
+        lifetime=context.options.mail.confirmation_lifetime,
+    )
+    await queue_message(context, connection, draft.message)
+    if not is_within:
+        raise _HeldBack
+
+
+async def _count(context: Context, connection: Connection, draft: _Draft) -> bool:
+    """Count a confirmation; whether the address may be asked it."""
+    asked, window, subject = draft.asked, context.options.mail.confirmation_window, draft.key.hex()
+    if asked.step is Step.NEW:
+        # Bounced or not, known or not: whoever had it asked is told the same about somebody else's address.
+        return await limits.count_within(context, connection, Limit("confirmation_new", 1, window), subject)
+    most = CHANGES_MAX if asked.step is Step.OLD else 1
+    of_brand = Limit(f"confirmation_{asked.kind}", most, window)
+    is_bounced = await confirmation_store.has_hard_bounced(connection, draft.key)
+    of_address = Limit("confirmations", BOUNCED_ASKED_MAX if is_bounced else ASKED_MAX, window)
+    counted = [
+        await limits.count_within(context, connection, of_brand, f"{subject} {asked.scope}"),
+        await limits.count_within(context, connection, of_address, subject),
+    ]
+    return all(counted)
 
 
 async def view_confirmation(context: Context, token: str) -> Asked:
     """What a link asks to confirm, without doing anything. Raises `BrokenToken`, `KeyNotAtHand`, `ListUnavailable`."""
     confirmation_id = read_confirm_token(context.keyring, token)
     row = await _find(context, confirmation_id)
-    return await _show(context, _unpack(context, row, confirmation_id), _outcome_of(row))
+    asked = unpack_confirmation(context, row, confirmation_id)
+    return await _show(context, asked, _outcome_of(row, asked))
 
 
 async def confirm(context: Context, token: str, *, evidence: Mapping[str, object]) -> Asked:
@@ -155,7 +172,8 @@ async def confirm(context: Context, token: str, *, evidence: Mapping[str, object
     """
     confirmation_id = read_confirm_token(context.keyring, token)
     row = await _find(context, confirmation_id)
-    asked, outcome = _unpack(context, row, confirmation_id), _outcome_of(row)
+    asked = unpack_confirmation(context, row, confirmation_id)
+    outcome = _outcome_of(row, asked)
     if outcome is not None:
         return await _show(context, asked, outcome)
     proof = {
@@ -165,13 +183,34 @@ async def confirm(context: Context, token: str, *, evidence: Mapping[str, object
         "answered": dict(evidence),
     }
     # The contact comes first, in a transaction of its own: broken off in between, the same answer does it again.
-    if asked.kind is ConfirmationKind.CHANGE_EMAIL and asked.old_address is not None:
-        await _change_contacts(context, asked.old_address, asked.address)
-    async with context.database.transaction() as connection:
-        if not await confirmation_store.use_confirmation(connection, confirmation_id):
-            return await _show(context, asked, _outcome_of(await _find(context, confirmation_id)) or Outcome.USED)
-        await _apply(context, connection, asked, row.fingerprint, proof)
+    if asked.step is Step.NEW and asked.other_address is not None:
+        await _change_contacts(context, asked.other_address, asked.address)
+    following = await _make_following(context, asked, proof)
+    try:
+        async with context.database.transaction() as connection:
+            if not await confirmation_store.use_confirmation(connection, confirmation_id):
+                return await _show(context, asked, await _find_outcome(context, confirmation_id, asked))
+            await _apply(context, connection, asked, row.fingerprint, proof)
+            if following is not None:
+                await _ask(context, connection, following)
+    except _HeldBack:
+        return await _show(context, asked, Outcome.HELD_BACK)
     return await _show(context, asked, Outcome.DONE, asked.address)
+
+
+async def _make_following(context: Context, asked: Confirmation, proof: Mapping[str, object]) -> _Draft | None:
+    """What the new address is asked once the one on file has agreed; its evidence is that answer."""
+    if asked.step is not Step.OLD or asked.other_address is None:
+        return None
+    following = replace(
+        asked, address=asked.other_address, other_address=asked.address, step=Step.NEW, evidence={"agreed": dict(proof)}
+    )
+    return await _make_draft(context, following)
+
+
+async def _find_outcome(context: Context, confirmation_id: UUID, asked: Confirmation) -> Outcome:
+    """Why a confirmation cannot be used; another answer came first."""
+    return _outcome_of(await _find(context, confirmation_id), asked) or Outcome.USED
 
 
 async def _apply(
@@ -191,9 +230,9 @@ async def _apply(
             proof,
         )
         await grant_scope(context, connection, consent, actor=ACTOR)
-    if asked.kind is ConfirmationKind.CHANGE_EMAIL and asked.old_address is not None:
-        await _carry_over(context, connection, asked, asked.old_address)
-        for address in (asked.old_address, asked.address):
+    if asked.step is Step.NEW and asked.other_address is not None:
+        await _carry_over(context, connection, asked, asked.other_address)
+        for address in (asked.other_address, asked.address):
             told = Message(MessageKind.ADDRESS_CHANGED, address, asked.language, asked.scope, {})
             await queue_message(context, connection, told)
 
@@ -228,7 +267,7 @@ def _repeat(entry: EntryState, asked: Confirmation) -> Assertion:
 async def _write_message(context: Context, asked: Confirmation, confirmation_id: UUID) -> Message:
     last_day = (context.now() + context.options.mail.confirmation_lifetime).date()
     token = write_confirm_token(context.keyring, confirmation_id)
-    values = {
+    values: dict[str, object] = {
         "link": f"{context.options.public_url}/c/{token}",
         "day": format_date(last_day, asked.language),
         "choices": [
@@ -236,7 +275,11 @@ async def _write_message(context: Context, asked: Confirmation, confirmation_id:
             for opt_in, title in zip(asked.opt_ins, await _list_titles(context, asked), strict=True)
         ],
     }
-    return Message(_MESSAGES[asked.kind], asked.address, asked.language, asked.scope, values)
+    kind = _MESSAGES[asked.kind]
+    if asked.step is Step.OLD and asked.other_address is not None:
+        kind = MessageKind.CONFIRM_LEAVING
+        values["new_address"] = mask_address(asked.other_address.raw)
+    return Message(kind, asked.address, asked.language, asked.scope, values)
 
 
 async def _list_titles(context: Context, asked: Confirmation) -> list[str]:
@@ -282,10 +325,12 @@ async def _find(context: Context, confirmation_id: UUID) -> ConfirmationRow:
     return row
 
 
-def _outcome_of(row: ConfirmationRow) -> Outcome | None:
+def _outcome_of(row: ConfirmationRow, asked: Confirmation) -> Outcome | None:
+    """A change without a step is older than the rule that the address on file is asked: it is never made."""
     if row.is_used:
         return Outcome.USED
-    return Outcome.CLOSED if row.is_closed else None
+    is_old = asked.kind is ConfirmationKind.CHANGE_EMAIL and asked.step is None
+    return Outcome.CLOSED if row.is_closed or is_old else None
 
 
 async def _show(
@@ -299,52 +344,8 @@ async def _show(
         scope=asked.scope,
         brand="" if brand is None or brand.name == EVERYTHING else scopes.title_of(brand, asked.language),
         masked_address=mask_address(asked.address.raw),
-        old_address="" if asked.old_address is None else mask_address(asked.old_address.raw),
+        other_address="" if asked.other_address is None else mask_address(asked.other_address.raw),
+        step=asked.step,
         titles=tuple(await _list_titles(context, asked)),
         address=address,
     )
-
-
-def _pack(asked: Confirmation) -> bytes:
-    return orjson.dumps(
-        {
-            "address": asked.address.raw,
-            "language": asked.language,
-            "scope": asked.scope,
-            "opt_ins": [
-                [opt_in.scope, opt_in.channel.value, opt_in.fingerprint and opt_in.fingerprint.hex()]
-                for opt_in in asked.opt_ins
-            ],
-            "old_address": asked.old_address and asked.old_address.raw,
-            "source": asked.source.value,
-            "origin": asked.origin,
-            "wording_version": asked.wording_version,
-            "evidence": dict(asked.evidence),
-        }
-    )
-
-
-def _unpack(context: Context, row: ConfirmationRow, confirmation_id: UUID) -> Confirmation:
-    plain = context.keyring.open(Use.CONFIRMATION, row.sealed, confirmation_id.bytes)
-    found: dict[str, Any] = orjson.loads(plain)
-    return Confirmation(
-        kind=row.kind,
-        address=parse_address(found["address"]),
-        language=found["language"],
-        scope=found["scope"],
-        opt_ins=tuple(_read_opt_in(*line) for line in found["opt_ins"]),
-        old_address=parse_address(found["old_address"]) if found["old_address"] else None,
-        source=Source(found["source"]),
-        origin=found["origin"],
-        wording_version=found["wording_version"],
-        evidence=found["evidence"],
-    )
-
-
-def _read_opt_in(scope: str, channel: str, fingerprint: str | None) -> OptIn:
-    return OptIn(scope, Channel(channel), None if fingerprint is None else Fingerprint(bytes.fromhex(fingerprint)))
-
-
-def list_opt_ins(names: Sequence[str]) -> tuple[OptIn, ...]:
-    """Opt-ins for scopes at the address itself."""
-    return tuple(OptIn(name) for name in dict.fromkeys(names))

@@ -48,7 +48,7 @@ class MessageKind(StrEnum):
     CONFIRM_SUBSCRIPTION = "confirm_subscription"
     CONFIRM_RETURN = "confirm_return"
     CONFIRM_CHANGE = "confirm_change"
-    CONFIRM_BOUNCE = "confirm_bounce"
+    CONFIRM_LEAVING = "confirm_leaving"
     ADDRESS_CHANGED = "address_changed"
     RECEIPT = "receipt"
 
@@ -58,7 +58,7 @@ _ANSWERED: Final = frozenset(
         MessageKind.CONFIRM_SUBSCRIPTION,
         MessageKind.CONFIRM_RETURN,
         MessageKind.CONFIRM_CHANGE,
-        MessageKind.CONFIRM_BOUNCE,
+        MessageKind.CONFIRM_LEAVING,
     }
 )
 """Messages that a person asks for and answers. They may go to an address that bounced: an answer proves it works."""

@@ -28,11 +28,12 @@ from forbear.domain.suppression import (
 from forbear.domain.tokens import LinkToken, UndoToken, write_undo_token
 from forbear.language import ENGLISH
 from forbear.services import parties, scopes, suppression
-from forbear.services.confirmations import Confirmation, OptIn, request_confirmation
+from forbear.services.confirmations import request_confirmation
 from forbear.services.context import Context
 from forbear.services.decision import order_rules
 from forbear.services.people import Person, Point, find_person
 from forbear.services.scopes import Scope
+from forbear.services.sealed_confirmation import Confirmation, OptIn, Step
 from forbear.services.subscriptions import list_offers
 from forbear.services.suppression import Assertion
 from forbear.services.unsubscribe import ACTOR, LinkView, link_proof, open_link, show_link
@@ -342,9 +343,9 @@ async def _ask_back(context: Context, holder: Holder, wished: Sequence[Box], evi
 
 
 async def _ask_change(context: Context, holder: Holder, new_address: Address, evidence: Mapping[str, object]) -> bool:
-    """Ask the new address for a change; whether a message goes out."""
-    asked = await _make_question(context, holder, ConfirmationKind.CHANGE_EMAIL, new_address, evidence)
-    return await request_confirmation(context, replace(asked, old_address=holder.address))
+    """Ask the address of the link whether another is to take its place; whether a message goes out."""
+    asked = await _make_question(context, holder, ConfirmationKind.CHANGE_EMAIL, holder.address, evidence)
+    return await request_confirmation(context, replace(asked, other_address=new_address, step=Step.OLD))
 
 
 async def _make_question(

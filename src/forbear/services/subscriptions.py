@@ -15,14 +15,10 @@ from forbear.domain.party import is_sharing_scope
 from forbear.domain.suppression import EVERYTHING, Source
 from forbear.language import ENGLISH
 from forbear.services import limits, scopes
-from forbear.services.confirmations import (
-    WORDING_VERSION,
-    Confirmation,
-    list_opt_ins,
-    request_confirmation,
-)
+from forbear.services.confirmations import request_confirmation
 from forbear.services.context import Context
 from forbear.services.scopes import Scope
+from forbear.services.sealed_confirmation import WORDING_VERSION, Confirmation, list_opt_ins
 from forbear.store.confirmation import ConfirmationKind
 
 SCOPES_MAX = 50

@@ -21,7 +21,6 @@ class ConfirmationKind(StrEnum):
     SUBSCRIBE = "subscribe"
     RETURN = "return"
     CHANGE_EMAIL = "change_email"
-    LIFT_BOUNCE = "lift_bounce"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,11 @@ async def find_confirmation(connection: Connection, confirmation_id: UUID) -> Co
 async def use_confirmation(connection: Connection, confirmation_id: UUID) -> bool:
     """Use a confirmation up; False where it was used before, or is closed."""
     return await connection.fetchval(_SQL["use_confirmation"], confirmation_id) is not None
+
+
+async def has_hard_bounced(connection: Connection, fingerprint: Fingerprint) -> bool:
+    """Whether messages to an address are known to come back for good."""
+    return bool(await connection.fetchval(_SQL["has_hard_bounced"], fingerprint))
 
 
 async def lift_bounces(

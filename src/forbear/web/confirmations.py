@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
@@ -12,6 +13,13 @@ from forbear.web.clicks import read_click
 from forbear.web.framing import CONFIRM, add_page, token_of
 from forbear.web.keys import CONTEXT
 from forbear.web.rendering import make_path, render_page
+
+_STATUSES: Final = {
+    Outcome.DONE: HTTPStatus.OK,
+    Outcome.USED: HTTPStatus.OK,
+    Outcome.CLOSED: HTTPStatus.GONE,
+    Outcome.HELD_BACK: HTTPStatus.TOO_MANY_REQUESTS,
+}
 
 
 def add_pages(app: web.Application) -> None:
@@ -42,6 +50,12 @@ async def confirm_now(request: web.Request) -> web.Response:
 
 
 def _show_closed(request: web.Request, asked: Asked) -> web.Response:
-    is_used = asked.outcome is Outcome.USED
-    status = HTTPStatus.OK if is_used else HTTPStatus.GONE
-    return render_page(request, "confirm_closed.html", status=status, view=asked, is_used=is_used)
+    outcome = asked.outcome or Outcome.CLOSED
+    return render_page(
+        request,
+        "confirm_closed.html",
+        status=_STATUSES[outcome],
+        view=asked,
+        is_used=outcome is Outcome.USED,
+        is_held_back=outcome is Outcome.HELD_BACK,
+    )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from forbear.services.confirmations import WORDING_VERSION
+from forbear.services.sealed_confirmation import WORDING_VERSION
 from forbear.services.subscriptions import SCOPES_MAX
 from forbear.web.models import AddressText, Body, Scope
 
