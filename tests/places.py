@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -66,8 +66,8 @@ async def make_link(client: Client, address: str) -> str:
     return "/u/" + answer.json["results"][0]["unsubscribe_url"].rpartition("/")[2]
 
 
-async def click(client: Client, path: str) -> int:
-    async with client.session.post(path, data=ONE_CLICK) as answer:
+async def click(client: Client, path: str, fields: Mapping[str, str] = ONE_CLICK) -> int:
+    async with client.session.post(path, data=fields) as answer:
         await answer.read()
         return answer.status
 

@@ -134,10 +134,12 @@ def list_faults(error: ValidationError, most: int = 20) -> list[dict[str, str]]:
 _UNION_STEPS: Final = frozenset({"str", "PostalAddressBody"})
 """What pydantic puts into a path for the form of an address that it tried; no part of the body."""
 
+_FIELD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,79}")
+
 
 def _step(step: int | str) -> str:
-    # A field that we do not know is named by whoever asks, perhaps by an address.
-    return "..." if "@" in str(step) else str(step)[:80]
+    # A field that we do not know is named by whoever asks, perhaps by an address or a number: only a word is repeated.
+    return str(step) if isinstance(step, int) or _FIELD.fullmatch(step) else "..."
 
 
 def list_places(error: BaseException, most: int = 12) -> list[str]:
