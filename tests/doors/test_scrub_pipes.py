@@ -14,9 +14,10 @@ async def read_status(context) -> str | None:
         return await connection.fetchval("SELECT status::text FROM scrubs")
 
 
-async def wait_for_record(context) -> None:
-    async with asyncio.timeout(60):
-        while await read_status(context) is None:  # noqa: ASYNC110 - it happens in another process
+async def wait_until_under_way(context) -> None:
+    """Wait for what a scrub writes down now and then while it runs."""
+    async with asyncio.timeout(60), context.database.connection() as connection:
+        while not await connection.fetchval("SELECT as_of IS NOT NULL FROM scrubs"):  # noqa: ASYNC110 - elsewhere
             await asyncio.sleep(0.02)
 
 
@@ -35,7 +36,7 @@ async def test_ctrl_c_ends_it_though_the_list_has_fallen_silent(settings, contex
     async with running(arguments, environment=list_environment(settings)) as process:
         process.stdin.write(f"email\n{BOB}\n".encode())
         await process.stdin.drain()
-        await wait_for_record(context)
+        await wait_until_under_way(context)
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), 60) == 130
         assert b"Fatal" not in await process.stderr.read()

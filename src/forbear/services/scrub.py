@@ -90,6 +90,7 @@ class Scrub:
         """
         await self._open()
         try:
+            self.as_of = await self.context.standings.catch_up()
             await self._pass_all(source, sink)
             self.status = "done"
             await self._record()
@@ -125,7 +126,6 @@ class Scrub:
                 scope=question.scope,
                 campaign=self.options.campaign or None,
             )
-        self.as_of = await self.context.standings.catch_up()
 
     def _open_list(self) -> SendList[Any]:
         options = ListOptions(
