@@ -17,7 +17,7 @@ from tests.doors.callers import Client, open_client
 from tests.webs import Web, running_web
 
 NAMES = [operation.name for operation in OPERATIONS]
-EXAMPLES = 10
+EXAMPLES = 6
 # What is asked for in vain is no fault of the program: scopes that nobody registered, entries that are not there.
 IN_VAIN = [schemathesis.checks.positive_data_acceptance]
 # Each item of these is answered on its own, so that a bad one does not make the whole call fail.
