@@ -12,7 +12,17 @@ from typing import Annotated
 import orjson
 import typer
 
-from forbear.cli.files import Rejects, open_source, print_table, show_progress, show_rejected, write_privately
+from forbear.cli.files import (
+    RejectedFile,
+    Rejects,
+    Strict,
+    Yes,
+    open_source,
+    print_table,
+    show_progress,
+    show_rejected,
+    write_privately,
+)
 from forbear.cli.running import AsJson, Data, errors, operator_name, output, run_with_context
 from forbear.domain.errors import InvalidInput, ListUnavailable
 from forbear.services import contact_imports, contacts, imports
@@ -31,11 +41,9 @@ def register(app: typer.Typer) -> None:
 @_contacts.command("import")
 def import_contacts(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a header; - for stdin.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply at once, without a preview.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Apply nothing when any row cannot be taken.")] = False,
-    rejected: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the rows that could not be taken there.")
-    ] = None,
+    yes: Yes = False,
+    strict: Strict = False,
+    rejected: RejectedFile = None,
     data: Data = None,
 ) -> None:
     """Write down a file of existing customers, with their opt-outs and consents; again does no harm."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO, Final
+from typing import IO, Annotated, BinaryIO, Final
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -18,6 +19,12 @@ from forbear.cli.running import errors
 from forbear.domain.errors import InvalidInput
 from forbear.services.import_file import Rejected
 from forbear.store.batch import Batch
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply at once, without a preview.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Apply nothing when any row cannot be taken.")]
+RejectedFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the rows that could not be taken there.")
+]
 
 _SHOWN: Final = 10
 """How many rejected rows are shown one by one; --rejected has them all."""

@@ -12,7 +12,17 @@ from typing import Annotated, Final
 import typer
 
 from forbear.cli.contacts import show_contacts
-from forbear.cli.files import Rejects, open_source, print_table, show_progress, show_rejected, write_privately
+from forbear.cli.files import (
+    RejectedFile,
+    Rejects,
+    Strict,
+    Yes,
+    open_source,
+    print_table,
+    show_progress,
+    show_rejected,
+    write_privately,
+)
 from forbear.cli.running import EXIT_BAD_INPUT, Data, errors, fail, operator_name, output, run_with_context
 from forbear.domain.errors import InvalidInput, ListUnavailable
 from forbear.domain.export_form import ExportForm
@@ -48,11 +58,9 @@ def import_list(
     scope: Annotated[
         str | None, typer.Option(help="For which scope, for every row: '*', a brand, or a topic of a brand.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply at once, without a preview.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Apply nothing when any row cannot be taken.")] = False,
-    rejected: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the rows that could not be taken there.")
-    ] = None,
+    yes: Yes = False,
+    strict: Strict = False,
+    rejected: RejectedFile = None,
     data: Data = None,
 ) -> None:
     """Put a whole list on the suppression list, as one batch that can be undone."""
